@@ -1,0 +1,12 @@
+/** Shared jest settings: swc compiles specs (types are checked by `tsc -b`). */
+module.exports = {
+  testEnvironment: require.resolve('./tools/jest-environment.js'),
+  testMatch: ['**/*.spec.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  transform: {
+    '^.+\\.(t|j)s$': [
+      '@swc/jest',
+      { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } },
+    ],
+  },
+};
