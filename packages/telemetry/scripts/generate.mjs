@@ -1,0 +1,83 @@
+// Writes src/names.generated.ts and docs/telemetry.md from telemetry.yaml; with --check it only says whether they are fresh.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import prettier from 'prettier';
+import { parse } from 'yaml';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const { metrics, attributes } = parse(readFileSync(here('../telemetry.yaml'), 'utf8'));
+
+/** dmoerm_batch_items -> batchItems, dmoerm.batch.size -> batchSize */
+const key = (name) =>
+  name
+    .replace(/^dmoerm[._]/, '')
+    .replace(/_total$/, '')
+    .replace(/[._](\w)/g, (_, letter) => letter.toUpperCase());
+
+const typescript = `// Generated from telemetry.yaml by \`npm run names\`; do not edit.
+
+/** Every metric: its Prometheus name, kind, help text, labels and, for histograms, bucket bounds. */
+export const METRICS = {
+${metrics
+  .map(({ name, type, labels, meaning, buckets }) => {
+    const fields = { name, type, help: meaning, labelNames: labels, ...(buckets ? { buckets } : {}) };
+    return `/** ${meaning} */\n${key(name)}: ${JSON.stringify(fields)},`;
+  })
+  .join('\n')}
+} as const;
+
+/** Every span attribute of our own. */
+export const ATTRIBUTES = {
+${attributes.map(({ name, meaning }) => `/** ${meaning} */\n${key(name)}: '${name}',`).join('\n')}
+} as const;
+`;
+
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+const markdown = `# Telemetry names
+
+Generated from \`packages/telemetry/telemetry.yaml\` by \`npm run names\` there; do not edit.
+
+## Metrics
+
+Served as Prometheus text under \`/metrics\`. Each metric also carries \`service\`, the name of the process. No label holds
+an item id, a peer's address or anything else that a caller chose freely; prompts and responses are in no metric, span or
+log line.
+
+${table(
+  ['Name', 'Kind', 'Unit', 'Labels', 'Meaning'],
+  metrics.map((m) => [
+    `\`${m.name}\``,
+    m.type,
+    m.unit,
+    m.labels.map((l) => `\`${l}\``).join(', ') || '–',
+    m.meaning,
+  ]),
+)}
+
+## Span attributes
+
+Spans of calls carry the RPC semantic conventions (\`rpc.system.name\`, \`rpc.method\`, \`rpc.status_code\`, \`error.type\`,
+\`server.address\`, \`server.port\`) and these:
+
+${table(
+  ['Name', 'Meaning'],
+  attributes.map((a) => [`\`${a.name}\``, a.meaning]),
+)}
+`;
+
+let stale = false;
+for (const [path, text] of [
+  [here('../src/names.generated.ts'), typescript],
+  [here('../../../docs/telemetry.md'), markdown],
+]) {
+  const options = await prettier.resolveConfig(path, { config: here('../../../.prettierrc.json') });
+  const wanted = await prettier.format(text, { ...options, filepath: path });
+  if (!process.argv.includes('--check')) writeFileSync(path, wanted);
+  else if (readFileSync(path, 'utf8') !== wanted) {
+    stale = true;
+    console.error(`${path} is stale: run npm run names in packages/telemetry`);
+  }
+}
+process.exitCode = stale ? 1 : 0;

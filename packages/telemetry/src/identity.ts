@@ -1,0 +1,2 @@
+/** Who this process is; `startTelemetry` says it once. */
+export const identity = { service: 'dmoerm' };

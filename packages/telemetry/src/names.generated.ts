@@ -1,0 +1,175 @@
+// Generated from telemetry.yaml by `npm run names`; do not edit.
+
+/** Every metric: its Prometheus name, kind, help text, labels and, for histograms, bucket bounds. */
+export const METRICS = {
+  /** Time from a call's arrival to its status, by full method name and gRPC status name. */
+  requestDurationSeconds: {
+    name: 'dmoerm_request_duration_seconds',
+    type: 'histogram',
+    help: "Time from a call's arrival to its status, by full method name and gRPC status name.",
+    labelNames: ['method', 'code'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+  },
+  /** Calls that have arrived and have no status yet; health and reflection are not counted. */
+  inflightRequests: {
+    name: 'dmoerm_inflight_requests',
+    type: 'gauge',
+    help: 'Calls that have arrived and have no status yet; health and reflection are not counted.',
+    labelNames: [],
+  },
+  /** 1 from the start of a drain on. */
+  draining: {
+    name: 'dmoerm_draining',
+    type: 'gauge',
+    help: '1 from the start of a drain on.',
+    labelNames: [],
+  },
+  /** 99th percentile of the event loop's delay since the last scrape. */
+  eventLoopLagSeconds: {
+    name: 'dmoerm_event_loop_lag_seconds',
+    type: 'gauge',
+    help: "99th percentile of the event loop's delay since the last scrape.",
+    labelNames: [],
+  },
+  /** Candidates that got a reward. */
+  candidates: {
+    name: 'dmoerm_candidates_total',
+    type: 'counter',
+    help: 'Candidates that got a reward.',
+    labelNames: ['task'],
+  },
+  /** Candidates that got an error, by its reason. */
+  candidateErrors: {
+    name: 'dmoerm_candidate_errors_total',
+    type: 'counter',
+    help: 'Candidates that got an error, by its reason.',
+    labelNames: ['task', 'reason'],
+  },
+  /** Items waiting for a batch. */
+  queueItems: {
+    name: 'dmoerm_queue_items',
+    type: 'gauge',
+    help: 'Items waiting for a batch.',
+    labelNames: ['task'],
+  },
+  /** Tokens of the items waiting for a batch; the scaling signal. */
+  queueTokens: {
+    name: 'dmoerm_queue_tokens',
+    type: 'gauge',
+    help: 'Tokens of the items waiting for a batch; the scaling signal.',
+    labelNames: ['task'],
+  },
+  /** Time from admission to the start of the batch. */
+  queueWaitSeconds: {
+    name: 'dmoerm_queue_wait_seconds',
+    type: 'histogram',
+    help: 'Time from admission to the start of the batch.',
+    labelNames: ['task'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  },
+  /** Items dropped before the forward pass because their deadline had passed or their caller had gone. */
+  queueExpired: {
+    name: 'dmoerm_queue_expired_total',
+    type: 'counter',
+    help: 'Items dropped before the forward pass because their deadline had passed or their caller had gone.',
+    labelNames: ['task', 'reason'],
+  },
+  /** Items refused at admission. */
+  shed: {
+    name: 'dmoerm_shed_total',
+    type: 'counter',
+    help: 'Items refused at admission.',
+    labelNames: ['task', 'reason'],
+  },
+  /** Items per batch. */
+  batchItems: {
+    name: 'dmoerm_batch_items',
+    type: 'histogram',
+    help: 'Items per batch.',
+    labelNames: ['task'],
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+  },
+  /** Tokens per batch. */
+  batchTokens: {
+    name: 'dmoerm_batch_tokens',
+    type: 'histogram',
+    help: 'Tokens per batch.',
+    labelNames: ['task'],
+    buckets: [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768],
+  },
+  /** Time of one batch in the native engine. */
+  forwardDurationSeconds: {
+    name: 'dmoerm_forward_duration_seconds',
+    type: 'histogram',
+    help: 'Time of one batch in the native engine.',
+    labelNames: ['task', 'backend'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
+  /** Standardised score of one capability expert; its drift is the point. */
+  capabilityScore: {
+    name: 'dmoerm_capability_score',
+    type: 'histogram',
+    help: 'Standardised score of one capability expert; its drift is the point.',
+    labelNames: ['task', 'capability'],
+    buckets: [-4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4],
+  },
+  /** Rewards from a lesser rule because a part of the model was missing. */
+  degraded: {
+    name: 'dmoerm_degraded_total',
+    type: 'counter',
+    help: 'Rewards from a lesser rule because a part of the model was missing.',
+    labelNames: ['task', 'stage'],
+  },
+  /** Candidates refused because a value was NaN or infinite. */
+  nonfinite: {
+    name: 'dmoerm_nonfinite_total',
+    type: 'counter',
+    help: 'Candidates refused because a value was NaN or infinite.',
+    labelNames: ['task', 'stage'],
+  },
+  /** 1 for the revision that serves by default. */
+  revisionInfo: {
+    name: 'dmoerm_revision_info',
+    type: 'gauge',
+    help: '1 for the revision that serves by default.',
+    labelNames: ['revision'],
+  },
+  /** Activations of a bundle. */
+  swaps: {
+    name: 'dmoerm_swaps_total',
+    type: 'counter',
+    help: 'Activations of a bundle.',
+    labelNames: ['outcome'],
+  },
+  /** Bundles refused at load, by the reason of the error. */
+  bundlesRejected: {
+    name: 'dmoerm_bundles_rejected_total',
+    type: 'counter',
+    help: 'Bundles refused at load, by the reason of the error.',
+    labelNames: ['outcome'],
+  },
+} as const;
+
+/** Every span attribute of our own. */
+export const ATTRIBUTES = {
+  /** Task of the item or batch. */
+  task: 'dmoerm.task',
+  /** Revision that answered. */
+  revision: 'dmoerm.revision',
+  /** Id of the request, the same on every hop. */
+  requestId: 'dmoerm.request.id',
+  /** Number of the attempt, from 1; more than 1 after a retry. */
+  attempt: 'dmoerm.attempt',
+  /** Items in the batch. */
+  batchSize: 'dmoerm.batch.size',
+  /** Tokens in the batch. */
+  batchTokens: 'dmoerm.batch.tokens',
+  /** On a queue span, the span id of the forward pass that took the item. */
+  batchSpanId: 'dmoerm.batch.span_id',
+  /** Items of a batch beyond the 128 span links. */
+  batchLinksDropped: 'dmoerm.batch.links_dropped',
+  /** Time in the queue, milliseconds. */
+  queueWaitMs: 'dmoerm.queue.wait_ms',
+  /** True if a lesser rule gave the reward. */
+  degraded: 'dmoerm.degraded',
+} as const;
