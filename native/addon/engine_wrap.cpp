@@ -1,0 +1,113 @@
+#include "engine_wrap.h"
+
+#include <atomic>
+#include <utility>
+
+#include "convert.h"
+#include "dmoerm/error.h"
+#include "promise_worker.h"
+
+namespace dmoerm::addon {
+namespace {
+
+struct Nothing {};
+
+Napi::Object object_argument(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsObject())
+    throw Napi::TypeError::New(info.Env(), "native: argument " + std::to_string(index) + " must be an object");
+  return info[index].As<Napi::Object>();
+}
+
+int64_t handle_argument(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsNumber())
+    throw Napi::TypeError::New(info.Env(), "native: argument " + std::to_string(index) + " must be a task handle");
+  return info[index].As<Napi::Number>().Int64Value();
+}
+
+Engine& loaded(const std::unique_ptr<Engine>& engine) {
+  if (engine == nullptr)
+    throw Error(Code::kFailedPrecondition, "ENGINE_DISPOSED", "", "the engine is not loaded or was disposed of");
+  return *engine;
+}
+
+Napi::Value undefined(Napi::Env env, Nothing&) { return env.Undefined(); }
+
+}  // namespace
+
+Napi::Function EngineWrap::define(Napi::Env env) {
+  return DefineClass(env, "NativeEngine",
+                     {InstanceMethod<&EngineWrap::load>("load"), InstanceMethod<&EngineWrap::add_task>("addTask"),
+                      InstanceMethod<&EngineWrap::remove_task>("removeTask"),
+                      InstanceMethod<&EngineWrap::evaluate>("evaluate"),
+                      InstanceMethod<&EngineWrap::dispose>("dispose")});
+}
+
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+
+Napi::Value EngineWrap::load(const Napi::CallbackInfo& info) {
+  auto source = std::make_shared<ModelSource>(to_model_source(object_argument(info, 0)));
+  const EngineOptions options = to_engine_options(object_argument(info, 1));
+  struct Loaded {
+    std::string isa;
+    int threads;
+  };
+  return run_on<Loaded>(
+      *executor_, Value(),
+      [slot = engine_, source, options] {
+        if (*slot != nullptr)
+          throw Error(Code::kFailedPrecondition, "ALREADY_LOADED", "", "the engine is loaded already");
+        *slot = std::make_unique<Engine>(*source, options);
+        return Loaded{(*slot)->isa(), (*slot)->threads()};
+      },
+      [](Napi::Env env, Loaded& loaded) -> Napi::Value {
+        Napi::Object dto = Napi::Object::New(env);
+        dto.Set("isa", loaded.isa);
+        dto.Set("threads", loaded.threads);
+        return dto;
+      });
+}
+
+Napi::Value EngineWrap::add_task(const Napi::CallbackInfo& info) {
+  auto source = std::make_shared<TaskSource>(to_task_source(object_argument(info, 0)));
+  return run_on<int64_t>(
+      *executor_, Value(), [slot = engine_, source] { return loaded(*slot).add_task(*source); },
+      [](Napi::Env env, int64_t& handle) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(handle)); });
+}
+
+Napi::Value EngineWrap::remove_task(const Napi::CallbackInfo& info) {
+  const int64_t handle = handle_argument(info, 0);
+  return run_on<Nothing>(
+      *executor_, Value(),
+      [slot = engine_, handle] {
+        loaded(*slot).remove_task(handle);
+        return Nothing{};
+      },
+      undefined);
+}
+
+Napi::Value EngineWrap::evaluate(const Napi::CallbackInfo& info) {
+  const int64_t handle = handle_argument(info, 0);
+  auto batch = std::make_shared<Batch>(to_batch(object_argument(info, 1)));
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  Napi::Object call = Napi::Object::New(info.Env());
+  call.Set("promise", run_on<Evaluation>(
+                          *executor_, Value(),
+                          [slot = engine_, handle, batch, cancelled] {
+                            return loaded(*slot).evaluate(handle, *batch, *cancelled);
+                          },
+                          from_evaluation));
+  call.Set("cancel", Napi::Function::New(info.Env(), [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
+  return call;
+}
+
+Napi::Value EngineWrap::dispose(const Napi::CallbackInfo&) {
+  return run_on<Nothing>(
+      *executor_, Value(),
+      [slot = engine_] {
+        slot->reset();
+        return Nothing{};
+      },
+      undefined);
+}
+
+}  // namespace dmoerm::addon

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dmoerm/ops.h"
+#include "dmoerm/tensor.h"
+
+namespace dmoerm {
+
+/// Shape of a base; the same fields as `ModelConfig` of packages/weights, where they are documented.
+struct ModelConfig {
+  int64_t hidden_size = 0;
+  int64_t layer_count = 0;
+  int64_t head_count = 0;
+  int64_t kv_head_count = 0;
+  int64_t head_dim = 0;
+  int64_t ffn_size = 0;
+  int64_t vocab_size = 0;
+  int64_t max_positions = 0;
+  float rms_norm_eps = 0;
+  std::vector<double> inverse_frequencies;
+  double rope_scale = 1;
+  std::vector<int64_t> sliding_windows;
+};
+
+/// A base on disk: canonical tensor names as in packages/weights.
+struct ModelSource {
+  ModelConfig config;
+  std::vector<std::string> files;
+  std::vector<TensorSource> tensors;
+};
+
+/// Linear layers that LoRA acts on.
+enum class Target { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr int kTargetCount = 7;
+
+/// y += scale B A x on one linear layer of one decoder layer; A (R,in), B (out,R).
+struct LoraSource {
+  int64_t layer = 0;
+  Target target = Target::kQ;
+  int64_t rank = 0;
+  float scale = 1;
+  TensorSource a;
+  TensorSource b;
+};
+
+/// One capability expert: adapter (may be empty), value head, and for the readout plan its invocation tokens.
+struct ExpertSource {
+  std::vector<LoraSource> adapter;
+  std::vector<int32_t> invocation_tokens;
+  std::vector<float> head_weight;  ///< (C)
+  float head_bias = 0;
+};
+
+/// How the experts of a task share the base pass (architecture, section 5).
+enum class PlanType {
+  kFull,       ///< adapters on any layer, all rows
+  kTopLayers,  ///< adapters on the top layers only, all rows
+  kReadout,    ///< adapters on appended invocation tokens only
+};
+
+/// A task: its plan, its own adapter on all rows (may be empty), and its experts.
+struct TaskSource {
+  PlanType plan = PlanType::kFull;
+  int64_t top_layers = 0;
+  std::vector<std::string> files;
+  std::vector<LoraSource> adapter;
+  std::vector<ExpertSource> experts;
+};
+
+/// One response to score.
+struct Candidate {
+  int64_t prompt = 0;  ///< index into `Batch::prompts`
+  std::vector<int32_t> tokens;
+};
+
+/// Prompts and their candidates: a forest of token sequences without padding.
+struct Batch {
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<Candidate> candidates;
+};
+
+/// What the K experts say of N candidates.
+struct Evaluation {
+  std::vector<float> embeddings;  ///< (N,K,C): hidden state after the final norm at the pooled token
+  std::vector<float> scores;      ///< (N,K): value heads
+  int64_t engine_ns = 0;
+};
+
+struct EngineOptions {
+  WeightType weight_type = WeightType::kF32;
+  int threads = 0;  ///< 0: all cores
+  std::string isa = "auto";
+};
+
+/// One resident base and the tasks on it. One call runs at a time; calls from several threads wait for one another.
+class Engine {
+ public:
+  /// Loads and packs the base. Throws DATA_LOSS for missing tensors, wrong shapes and non-finite weights.
+  Engine(const ModelSource& source, const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Loads a task's adapters and heads; returns its handle. Throws INVALID_ARGUMENT if they break the plan.
+  int64_t add_task(const TaskSource& source);
+
+  /// Frees a task. Throws NOT_FOUND.
+  void remove_task(int64_t task);
+
+  /// Scores. A candidate's numbers depend on its own tokens and prompt only, to the bit. Throws INVALID_ARGUMENT naming
+  /// the prompt or candidate, NOT_FOUND for the task, CANCELLED between layers once `cancelled` is set.
+  Evaluation evaluate(int64_t task, const Batch& batch, const std::atomic<bool>& cancelled);
+
+  const char* isa() const;
+  int threads() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace dmoerm

@@ -1,0 +1,102 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <string>
+
+#include "dmoerm/error.h"
+
+namespace dmoerm {
+namespace {
+
+/// A node of the forest: where its rows and its ancestors' rows lie.
+struct Node {
+  std::vector<KvSpan> spans;  ///< ancestors', then its own
+  int64_t end = 0;            ///< position after its last row
+};
+
+class Builder {
+ public:
+  Builder(Plan& plan, const ModelConfig& config) : plan_(plan), config_(config) {}
+
+  /// Appends rows for `tokens` below `parent`.
+  Node add(const Node& parent, const std::vector<int32_t>& tokens, const std::string& field) {
+    Node node = parent;
+    const auto count = static_cast<int64_t>(tokens.size());
+    if (parent.end + count > config_.max_positions)
+      throw Error(Code::kInvalidArgument, "TOO_LONG", field,
+                  "the sequence has " + std::to_string(parent.end + count) + " tokens, the base takes " +
+                      std::to_string(config_.max_positions));
+    if (count == 0) return node;
+    const auto row = static_cast<int64_t>(plan_.tokens.size());
+    for (const int32_t token : tokens) {
+      if (token < 0 || token >= config_.vocab_size)
+        throw Error(Code::kInvalidArgument, "UNKNOWN_TOKEN", field,
+                    "token " + std::to_string(token) + " is outside the vocabulary of " +
+                        std::to_string(config_.vocab_size));
+      plan_.tokens.push_back(token);
+      plan_.positions.push_back(static_cast<int32_t>(node.end++));
+    }
+    node.spans.push_back({row, count});
+    plan_.segments.push_back({row, count, parent.end, node.spans});
+    plan_.longest = std::max(plan_.longest, static_cast<int32_t>(node.end));
+    return node;
+  }
+
+  void close_group() {
+    const int64_t begin = plan_.groups.empty() ? 0 : plan_.groups.back().begin + plan_.groups.back().count;
+    plan_.groups.push_back({begin, static_cast<int64_t>(plan_.tokens.size()) - begin});
+  }
+
+  /// Pools the last row of `node`.
+  void pool(const Node& node) {
+    const auto index = static_cast<int64_t>(plan_.pooled_rows.size());
+    plan_.pooled_rows.push_back(node.spans.back().row + node.spans.back().count - 1);
+    plan_.pooled_segments.push_back({index, 1, node.end - 1, node.spans});
+  }
+
+  void close_pooled_group() {
+    const int64_t begin =
+        plan_.pooled_groups.empty() ? 0 : plan_.pooled_groups.back().begin + plan_.pooled_groups.back().count;
+    plan_.pooled_groups.push_back({begin, static_cast<int64_t>(plan_.pooled_rows.size()) - begin});
+  }
+
+ private:
+  Plan& plan_;
+  const ModelConfig& config_;
+};
+
+}  // namespace
+
+Plan make_plan(const Batch& batch, const Task& task, const ModelConfig& config) {
+  Plan plan;
+  Builder builder(plan, config);
+  std::vector<Node> prompts;
+  for (size_t i = 0; i < batch.prompts.size(); ++i)
+    prompts.push_back(builder.add({}, batch.prompts[i], "prompts[" + std::to_string(i) + "]"));
+  std::vector<Node> candidates;
+  for (size_t i = 0; i < batch.candidates.size(); ++i) {
+    const Candidate& candidate = batch.candidates[i];
+    const std::string field = "candidates[" + std::to_string(i) + "]";
+    if (candidate.prompt < 0 || candidate.prompt >= static_cast<int64_t>(prompts.size()))
+      throw Error(Code::kInvalidArgument, "UNKNOWN_PROMPT", field + ".prompt", "the candidate names no prompt of the batch");
+    if (candidate.tokens.empty())
+      throw Error(Code::kInvalidArgument, "EMPTY_CANDIDATE", field, "the candidate has no tokens");
+    candidates.push_back(builder.add(prompts[candidate.prompt], candidate.tokens, field));
+  }
+  builder.close_group();
+  if (task.plan != PlanType::kReadout) {
+    for (const Node& candidate : candidates) builder.pool(candidate);
+    builder.close_pooled_group();
+    return plan;
+  }
+  builder.close_pooled_group();  // the trunk pools nothing
+  for (const Expert& expert : task.experts) {
+    for (size_t i = 0; i < candidates.size(); ++i)
+      builder.pool(builder.add(candidates[i], expert.invocation_tokens, "candidates[" + std::to_string(i) + "]"));
+    builder.close_group();
+    builder.close_pooled_group();
+  }
+  return plan;
+}
+
+}  // namespace dmoerm

@@ -1,0 +1,142 @@
+#include "weights.h"
+
+#include <string>
+#include <unordered_map>
+
+#include "dmoerm/error.h"
+
+namespace dmoerm {
+namespace {
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+/// The base's tensors by name, with checks.
+class Tensors {
+ public:
+  explicit Tensors(const ModelSource& source) : reader_(source.files), head_dim_(source.config.head_dim) {
+    for (const TensorSource& tensor : source.tensors) by_name_.emplace(tensor.name, &tensor);
+  }
+
+  bool has(const std::string& name) const { return by_name_.count(name) > 0; }
+
+  const TensorSource& find(const std::string& name, const std::vector<int64_t>& shape) const {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end())
+      throw Error(Code::kDataLoss, "MISSING_TENSOR", name, "the base has no tensor " + name);
+    if (found->second->shape != shape)
+      throw Error(Code::kDataLoss, "WRONG_SHAPE", name,
+                  "tensor " + name + " is " + shape_text(found->second->shape) + ", the config asks for " +
+                      shape_text(shape));
+    return *found->second;
+  }
+
+  std::vector<float> read(const std::string& name, const std::vector<int64_t>& shape) const {
+    return reader_.read(find(name, shape), head_dim_);
+  }
+
+  std::vector<float> read_optional(const std::string& name, const std::vector<int64_t>& shape) const {
+    return has(name) ? read(name, shape) : std::vector<float>{};
+  }
+
+  const uint8_t* raw(const TensorSource& tensor) const { return reader_.raw(tensor); }
+
+ private:
+  TensorReader reader_;
+  int64_t head_dim_;
+  std::unordered_map<std::string, const TensorSource*> by_name_;
+};
+
+EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config, ThreadPool& pool) {
+  const TensorSource& source = tensors.find("embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  EmbeddingTable table{source.type, config.hidden_size, {}};
+  const uint8_t* raw = tensors.raw(source);
+  table.bytes.assign(raw, raw + source.bytes);
+  std::atomic<int64_t> bad{-1};
+  std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(config.hidden_size));
+  pool.run(config.vocab_size, [&](int64_t token, int thread) {
+    table.row(rows[thread].data(), static_cast<int32_t>(token));
+    for (const float value : rows[thread])
+      if (!(value - value == 0.0f)) bad.store(token);
+  });
+  if (bad.load() >= 0)
+    throw Error(Code::kDataLoss, "NON_FINITE_WEIGHT", source.name,
+                "tensor " + source.name + " holds NaN or infinity in row " + std::to_string(bad.load()));
+  return table;
+}
+
+void check_config(const ModelConfig& c) {
+  const bool sizes = c.hidden_size > 0 && c.layer_count > 0 && c.head_count > 0 && c.kv_head_count > 0 &&
+                     c.head_dim > 0 && c.ffn_size > 0 && c.vocab_size > 0 && c.max_positions > 0;
+  if (!sizes || c.head_count % c.kv_head_count != 0 || c.head_dim % 2 != 0 ||
+      static_cast<int64_t>(c.inverse_frequencies.size()) != c.head_dim / 2 ||
+      static_cast<int64_t>(c.sliding_windows.size()) != c.layer_count)
+    throw Error(Code::kInvalidArgument, "BAD_CONFIG", "config", "the model configuration contradicts itself");
+}
+
+}  // namespace
+
+LinearShape linear_shape(const ModelConfig& c, Target target) {
+  const int64_t q = c.head_count * c.head_dim;
+  const int64_t kv = c.kv_head_count * c.head_dim;
+  switch (target) {
+    case Target::kQ:
+      return {q, c.hidden_size};
+    case Target::kK:
+    case Target::kV:
+      return {kv, c.hidden_size};
+    case Target::kO:
+      return {c.hidden_size, q};
+    case Target::kGate:
+    case Target::kUp:
+      return {c.ffn_size, c.hidden_size};
+    case Target::kDown:
+      return {c.hidden_size, c.ffn_size};
+  }
+  throw Error(Code::kInternal, "UNKNOWN_TARGET", "", "unknown linear layer");
+}
+
+const char* target_name(Target target) {
+  static constexpr const char* kNames[kTargetCount] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                       "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                       "mlp.down_proj"};
+  return kNames[static_cast<int>(target)];
+}
+
+void EmbeddingTable::row(float* out, int32_t token) const {
+  const int64_t row_bytes = width / block_elements(type) * block_bytes(type);
+  decode(out, bytes.data() + token * row_bytes, type, width);
+}
+
+BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops, ThreadPool& pool) {
+  const ModelConfig& config = source.config;
+  check_config(config);
+  const Tensors tensors(source);
+  BaseWeights base;
+  base.config = config;
+  base.embedding = load_embedding(tensors, config, pool);
+  base.norm = tensors.read("norm.weight", {config.hidden_size});
+  base.layers.resize(config.layer_count);
+  for (int64_t l = 0; l < config.layer_count; ++l) {
+    LayerWeights& layer = base.layers[l];
+    const std::string prefix = "layers." + std::to_string(l) + ".";
+    layer.input_norm = tensors.read(prefix + "input_layernorm.weight", {config.hidden_size});
+    layer.post_norm = tensors.read(prefix + "post_attention_layernorm.weight", {config.hidden_size});
+    layer.q_norm = tensors.read_optional(prefix + "self_attn.q_norm.weight", {config.head_dim});
+    layer.k_norm = tensors.read_optional(prefix + "self_attn.k_norm.weight", {config.head_dim});
+    for (int t = 0; t < kTargetCount; ++t) {
+      const auto target = static_cast<Target>(t);
+      const LinearShape shape = linear_shape(config, target);
+      const std::string name = prefix + target_name(target);
+      const std::vector<float> weight = tensors.read(name + ".weight", {shape.out, shape.in});
+      ops.pack_matrix(layer.linear[t], weight.data(), shape.out, shape.in, type, pool);
+      layer.bias[t] = tensors.read_optional(name + ".bias", {shape.out});
+    }
+  }
+  return base;
+}
+
+}  // namespace dmoerm

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "dmoerm/engine.h"
+#include "dmoerm/ops.h"
+#include "mapped_file.h"
+
+namespace dmoerm {
+
+/// Sizes (out, in) of a linear layer.
+struct LinearShape {
+  int64_t out = 0;
+  int64_t in = 0;
+};
+
+LinearShape linear_shape(const ModelConfig& config, Target target);
+
+/// Name in canonical tensor names, e.g. "self_attn.q_proj".
+const char* target_name(Target target);
+
+/// One decoder layer.
+struct LayerWeights {
+  std::vector<float> input_norm;      ///< (C)
+  std::vector<float> post_norm;       ///< (C), before the MLP
+  std::vector<float> q_norm, k_norm;  ///< (D), empty without q/k norm
+  std::array<PackedMatrix, kTargetCount> linear;
+  std::array<std::vector<float>, kTargetCount> bias;  ///< empty without bias
+
+  const PackedMatrix& matrix(Target t) const { return linear[static_cast<size_t>(t)]; }
+  const float* bias_of(Target t) const {
+    const auto& b = bias[static_cast<size_t>(t)];
+    return b.empty() ? nullptr : b.data();
+  }
+};
+
+/// Token embeddings in their type on disk, decoded row by row: quantised tables stay small.
+struct EmbeddingTable {
+  TensorType type = TensorType::kF32;
+  int64_t width = 0;
+  std::vector<uint8_t> bytes;
+
+  void row(float* out, int32_t token) const;
+};
+
+/// A base in memory.
+struct BaseWeights {
+  ModelConfig config;
+  EmbeddingTable embedding;
+  std::vector<LayerWeights> layers;
+  std::vector<float> norm;  ///< (C), final
+};
+
+/// Throws DATA_LOSS naming the tensor: missing, wrong shape, out of bounds, non-finite.
+BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops, ThreadPool& pool);
+
+}  // namespace dmoerm

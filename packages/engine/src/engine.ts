@@ -1,0 +1,159 @@
+import { DmoermError, invalidArgument } from '@dmoerm/core';
+import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
+import { fromNativeError } from './errors';
+import { loadAddon } from './load';
+import type { NativeEngine } from './native';
+import { toNativeModel, toNativeTask } from './to-native';
+
+/** How the K experts of a task share the base pass (ARCHITECTURE, "Sharing plans"). */
+export type SharingPlan =
+  | { readonly type: 'full' }
+  | { readonly type: 'top_layers'; readonly layers: number }
+  | { readonly type: 'readout' };
+
+/** One capability expert. */
+export interface ExpertSpec {
+  /** Null: the expert reads the base (or task adapter) as it is. */
+  readonly adapter: LoraAdapter | null;
+  /** Appended after each candidate in the readout plan; empty in the others. */
+  readonly invocationTokens: readonly number[];
+  /** Value head: score = weight . embedding + bias; weight [d]. */
+  readonly head: { readonly weight: Float32Array; readonly bias: number };
+}
+
+/** A task: its experts in capability order. */
+export interface TaskSpec {
+  readonly plan: SharingPlan;
+  /** LoRA on all rows of the task, or null. */
+  readonly taskAdapter: LoraAdapter | null;
+  readonly experts: readonly ExpertSpec[];
+}
+
+/** A task inside an engine. */
+export interface TaskHandle {
+  readonly id: number;
+  /** K */
+  readonly expertCount: number;
+}
+
+/** Prompts and the candidates that follow them, as token ids. */
+export interface EvaluateRequest {
+  readonly prompts: readonly Int32Array[];
+  readonly candidates: readonly { readonly prompt: number; readonly tokens: Int32Array }[];
+  /** Ends the work between two layers; the call then rejects with CANCELLED. */
+  readonly signal?: AbortSignal;
+}
+
+/** Outputs for N candidates and K experts; may hold NaN or infinity, which the caller must not pass on. */
+export interface Evaluation {
+  /** Hidden state after the final norm at the pooled token, [N, K, d]. */
+  readonly embeddings: Float32Array;
+  /** Value heads, [N, K]. */
+  readonly scores: Float32Array;
+  /** Time in the engine, ns. */
+  readonly engineNs: number;
+}
+
+/** What an engine is and runs on. */
+export interface EngineInfo {
+  readonly backend: 'cpu' | 'fake';
+  /** `avx512`, `avx2` or `reference`. */
+  readonly isa: string;
+  readonly threads: number;
+  readonly weightType: WeightType;
+  /** d */
+  readonly hiddenSize: number;
+  readonly maxPositions: number;
+}
+
+/** Type of the base's weights in memory; products are summed in float32. */
+export type WeightType = 'f32' | 'bf16';
+
+/** One resident base and the tasks on it; calls are answered in order, one at a time, off the event loop. */
+export interface Engine {
+  readonly info: EngineInfo;
+  /** Loads adapters and heads. @throws DmoermError INVALID_ARGUMENT or DATA_LOSS naming the expert or tensor. */
+  addTask(spec: TaskSpec): Promise<TaskHandle>;
+  /** Frees a task. @throws DmoermError NOT_FOUND */
+  removeTask(task: TaskHandle): Promise<void>;
+  /**
+   * Scores. A candidate's numbers depend on its own prompt and tokens only, to the bit.
+   * @throws DmoermError INVALID_ARGUMENT naming the prompt or candidate; CANCELLED.
+   */
+  evaluate(task: TaskHandle, request: EvaluateRequest): Promise<Evaluation>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** How to load a base. */
+export interface EngineOptions {
+  /** Default `f32`. */
+  readonly weightType?: WeightType;
+  /** Default 0: all cores. */
+  readonly threads?: number;
+  /** Default `auto`: the widest unit of this machine. */
+  readonly isa?: 'auto' | 'reference' | 'avx2' | 'avx512';
+}
+
+/**
+ * Loads a base into a new engine.
+ * @throws DmoermError DATA_LOSS naming the tensor; UNIMPLEMENTED for an instruction set this machine lacks;
+ *   FAILED_PRECONDITION if the native addon is not built.
+ */
+export async function createEngine(base: BaseModel, options: EngineOptions = {}): Promise<Engine> {
+  const native = new (loadAddon().NativeEngine)();
+  const weightType = options.weightType ?? 'f32';
+  const nativeOptions = { weightType, threads: options.threads ?? 0, isa: options.isa ?? 'auto' };
+  const { isa, threads } = await guard(() => native.load(toNativeModel(base), nativeOptions));
+  const { hiddenSize, maxPositions } = base.config;
+  return new CpuEngine(native, { backend: 'cpu', isa, threads, weightType, hiddenSize, maxPositions });
+}
+
+class CpuEngine implements Engine {
+  constructor(
+    private readonly native: NativeEngine,
+    readonly info: EngineInfo,
+  ) {}
+
+  async addTask(spec: TaskSpec): Promise<TaskHandle> {
+    const id = await guard(() => this.native.addTask(toNativeTask(spec)));
+    return { id, expertCount: spec.experts.length };
+  }
+
+  async removeTask(task: TaskHandle): Promise<void> {
+    await guard(() => this.native.removeTask(task.id));
+  }
+
+  async evaluate(task: TaskHandle, request: EvaluateRequest): Promise<Evaluation> {
+    const { signal } = request;
+    if (signal?.aborted) throw cancelled();
+    request.candidates.forEach(({ prompt }, i) => {
+      if (!Number.isInteger(prompt))
+        throw invalidArgument(`candidates[${i}].prompt`, 'UNKNOWN_PROMPT', 'the prompt must be an index of the batch');
+    });
+    return guard(async () => {
+      const call = this.native.evaluate(task.id, request);
+      signal?.addEventListener('abort', call.cancel, { once: true });
+      try {
+        return await call.promise;
+      } finally {
+        signal?.removeEventListener('abort', call.cancel);
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await guard(() => this.native.dispose());
+  }
+}
+
+async function guard<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromNativeError(error);
+  }
+}
+
+function cancelled(): DmoermError {
+  return new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the evaluation was cancelled' });
+}

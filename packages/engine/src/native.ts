@@ -1,0 +1,106 @@
+/**
+ * The bridge to native/addon: DTOs and nothing else. Field names and order equal those in native/addon/convert.cpp; absent
+ * is spelt out (empty arrays), never left out, so that a misspelt field fails loudly.
+ */
+
+/** A tensor on disk. */
+export interface NativeTensor {
+  readonly name: string;
+  readonly type: string;
+  readonly shape: readonly number[];
+  /** Index into the owner's `files`. */
+  readonly file: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly ropeInterleaved: boolean;
+}
+
+/** Shape of a base; fields as in `ModelConfig` of packages/weights. */
+export interface NativeConfig {
+  readonly hiddenSize: number;
+  readonly layerCount: number;
+  readonly headCount: number;
+  readonly kvHeadCount: number;
+  readonly headDim: number;
+  readonly ffnSize: number;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  readonly rmsNormEps: number;
+  readonly inverseFrequencies: readonly number[];
+  readonly ropeScale: number;
+  readonly slidingWindows: readonly number[];
+}
+
+/** A base on disk. */
+export interface NativeModel {
+  readonly config: NativeConfig;
+  readonly files: readonly string[];
+  readonly tensors: readonly NativeTensor[];
+}
+
+/** How to load a base. */
+export interface NativeOptions {
+  readonly weightType: 'f32' | 'bf16';
+  /** 0: all cores. */
+  readonly threads: number;
+  readonly isa: string;
+}
+
+/** LoRA on one linear layer. */
+export interface NativeLora {
+  readonly layer: number;
+  readonly target: string;
+  readonly rank: number;
+  readonly scale: number;
+  readonly a: NativeTensor;
+  readonly b: NativeTensor;
+}
+
+/** One expert. */
+export interface NativeExpert {
+  readonly adapter: readonly NativeLora[];
+  readonly invocationTokens: Int32Array;
+  /** [d] */
+  readonly headWeight: Float32Array;
+  readonly headBias: number;
+}
+
+/** A task. */
+export interface NativeTask {
+  readonly plan: 'full' | 'top_layers' | 'readout';
+  /** For `top_layers`, else 0. */
+  readonly topLayers: number;
+  readonly files: readonly string[];
+  readonly adapter: readonly NativeLora[];
+  readonly experts: readonly NativeExpert[];
+}
+
+/** Prompts and their candidates. */
+export interface NativeBatch {
+  readonly prompts: readonly Int32Array[];
+  readonly candidates: readonly { readonly prompt: number; readonly tokens: Int32Array }[];
+}
+
+/** Outputs of a batch. */
+export interface NativeEvaluation {
+  /** [N, K, d] */
+  readonly embeddings: Float32Array;
+  /** [N, K] */
+  readonly scores: Float32Array;
+  readonly engineNs: number;
+}
+
+/** The addon's handle of one engine. Promises reject with an Error that has `code`, `reason` and `field`. */
+export interface NativeEngine {
+  load(model: NativeModel, options: NativeOptions): Promise<{ isa: string; threads: number }>;
+  addTask(task: NativeTask): Promise<number>;
+  removeTask(handle: number): Promise<void>;
+  /** `cancel` ends the work between two layers; the promise then rejects with CANCELLED. */
+  evaluate(handle: number, batch: NativeBatch): { promise: Promise<NativeEvaluation>; cancel: () => void };
+  dispose(): Promise<void>;
+}
+
+/** What the addon exports. */
+export interface NativeAddon {
+  readonly NativeEngine: new () => NativeEngine;
+}

@@ -1,0 +1,58 @@
+import type { BaseModel, LoraAdapter, TensorRef } from '@dmoerm/weights';
+import type { ExpertSpec, TaskSpec } from './engine';
+import type { NativeExpert, NativeLora, NativeModel, NativeTask, NativeTensor } from './native';
+
+/** Numbers files in the order of their first use. */
+class FileList {
+  readonly files: string[] = [];
+  private readonly indices = new Map<string, number>();
+
+  tensor(ref: TensorRef, name = ref.name, ropeInterleaved = false): NativeTensor {
+    let file = this.indices.get(ref.file);
+    if (file === undefined) {
+      file = this.files.push(ref.file) - 1;
+      this.indices.set(ref.file, file);
+    }
+    const { type, shape, offset, bytes } = ref;
+    return { name, type, shape, file, offset, bytes, ropeInterleaved };
+  }
+}
+
+/** The addon's form of a base. */
+export function toNativeModel(base: BaseModel): NativeModel {
+  const list = new FileList();
+  const tensors = [...base.tensors].map(([name, ref]) => list.tensor(ref, name, ref.ropeInterleaved));
+  return { config: base.config, files: list.files, tensors };
+}
+
+/** The addon's form of a task. */
+export function toNativeTask(spec: TaskSpec): NativeTask {
+  const list = new FileList();
+  return {
+    plan: spec.plan.type,
+    topLayers: spec.plan.type === 'top_layers' ? spec.plan.layers : 0,
+    files: list.files,
+    adapter: toNativeAdapter(spec.taskAdapter, list),
+    experts: spec.experts.map((expert) => toNativeExpert(expert, list)),
+  };
+}
+
+function toNativeExpert(expert: ExpertSpec, list: FileList): NativeExpert {
+  return {
+    adapter: toNativeAdapter(expert.adapter, list),
+    invocationTokens: Int32Array.from(expert.invocationTokens),
+    headWeight: expert.head.weight,
+    headBias: expert.head.bias,
+  };
+}
+
+function toNativeAdapter(adapter: LoraAdapter | null, list: FileList): NativeLora[] {
+  return (adapter?.modules ?? []).map(({ layer, target, rank, scale, a, b }) => ({
+    layer,
+    target,
+    rank,
+    scale,
+    a: list.tensor(a),
+    b: list.tensor(b),
+  }));
+}
