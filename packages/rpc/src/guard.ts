@@ -1,0 +1,151 @@
+import { DmoermError } from '@dmoerm/core';
+import { metrics } from '@dmoerm/telemetry';
+import { ServerInterceptingCall } from '@grpc/grpc-js';
+import type { ServerInterceptingCallInterface, ServerInterceptor, ServerListener } from '@grpc/grpc-js';
+import { context } from '@opentelemetry/api';
+import { randomUUID } from 'node:crypto';
+import { REQUEST_ID_KEY } from './call-context';
+import { MalformedRequest } from './definition';
+import { drainingError } from './draining-error';
+import type { InFlight } from './in-flight';
+import { startServerSpan } from './server-span';
+import type { ServerSpan } from './server-span';
+import { hasDetails, toFailure } from './service-error';
+import { codeName } from './status';
+
+type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
+
+/** What every call on a server is held against. */
+export interface GuardOptions {
+  /** How long a unary request may take to arrive, milliseconds. */
+  readonly bodyTimeoutMs: number;
+  /** Aborted when new calls must be refused. */
+  readonly draining: AbortSignal;
+  readonly inFlight: InFlight;
+  /** Paths of the bound methods; health and reflection are neither counted nor refused. */
+  readonly paths: ReadonlySet<string>;
+}
+
+/** The interceptor through which every call passes: refusal, time limit for the body, error model, metrics and span. */
+export function guard(options: GuardOptions): ServerInterceptor {
+  return (method, call) => {
+    const guarded = new GuardedCall(method.path, call, options);
+    return new ServerInterceptingCall(call, {
+      start: (next) => guarded.start(next, method.requestStream),
+    });
+  };
+}
+
+class GuardedCall {
+  private readonly arrival = performance.now();
+  private readonly counted: boolean;
+  private requestId: string = randomUUID();
+  private requestRead = false;
+  private done = false;
+  private span: ServerSpan | null = null;
+  private bodyTimer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly path: string,
+    private readonly call: ServerInterceptingCallInterface,
+    private readonly options: GuardOptions,
+  ) {
+    this.counted = options.paths.has(path);
+    // grpc-js sends the statuses of its own (limits, deadline, decompression) past all interceptors; replacing this one
+    // method catches those as well as the handlers'.
+    const send = call.sendStatus.bind(call);
+    call.sendStatus = (status) => {
+      const final = this.explain(status);
+      this.finish(final.code ? codeName(final.code) : 'OK');
+      send(final);
+    };
+  }
+
+  start(next: (listener?: ServerListener) => void, requestStream: boolean): void {
+    if (this.counted) {
+      this.options.inFlight.enter();
+      metrics.inflightRequests.inc();
+      if (this.options.draining.aborted) {
+        this.fail(drainingError());
+        return;
+      }
+    }
+    if (!requestStream)
+      this.bodyTimer = setTimeout(() => this.fail(bodyTimeout()), this.options.bodyTimeoutMs);
+    next({
+      onReceiveMetadata: (metadata, pass) => {
+        this.requestId = acceptedId(metadata.get(REQUEST_ID_KEY)[0]) ?? this.requestId;
+        metadata.set(REQUEST_ID_KEY, this.requestId);
+        if (this.counted) this.span = startServerSpan(this.path.slice(1), metadata, this.requestId);
+        this.within(() => pass(metadata));
+      },
+      onReceiveMessage: (message, pass) => {
+        if (message instanceof MalformedRequest) this.fail(malformed());
+        else this.within(() => pass(message));
+      },
+      onReceiveHalfClose: (pass) => {
+        this.requestRead = true;
+        clearTimeout(this.bodyTimer);
+        this.within(pass);
+      },
+      onCancel: () => this.finish('CANCELLED'),
+    });
+  }
+
+  private within(action: () => void): void {
+    context.with(this.span?.context ?? context.active(), action);
+  }
+
+  private fail(error: DmoermError): void {
+    this.call.sendStatus(toFailure(error, this.requestId));
+  }
+
+  /** Gives a status of grpc-js's own the details of our error model. */
+  private explain(status: PartialStatus): PartialStatus {
+    const { code, details, metadata } = status;
+    if (!code || hasDetails(metadata) || !this.counted) return status;
+    const name = codeName(code);
+    const message = details ?? '';
+    // Its only limit here is the message size; and before a request is read, only the request can be at fault.
+    if (name === 'RESOURCE_EXHAUSTED') {
+      return toFailure(new DmoermError({ code: name, reason: 'MESSAGE_TOO_LARGE', message }), this.requestId);
+    }
+    if (name === 'INTERNAL' && !this.requestRead) return toFailure(malformed(), this.requestId);
+    return toFailure(new DmoermError({ code: name, reason: name, message }), this.requestId);
+  }
+
+  private finish(code: string): void {
+    if (this.done) return;
+    this.done = true;
+    clearTimeout(this.bodyTimer);
+    if (!this.counted) return;
+    this.span?.end(code);
+    metrics.inflightRequests.dec();
+    metrics.requestDurationSeconds.observe(
+      { method: this.path.slice(1), code },
+      (performance.now() - this.arrival) / 1e3,
+    );
+    this.options.inFlight.leave();
+  }
+}
+
+/** A caller's request id, if it is short and plain enough to stand in logs and headers. */
+function acceptedId(value: unknown): string | null {
+  return typeof value === 'string' && /^[\w.:-]{1,128}$/.test(value) ? value : null;
+}
+
+function malformed(): DmoermError {
+  return new DmoermError({
+    code: 'INVALID_ARGUMENT',
+    reason: 'MALFORMED_REQUEST',
+    message: 'the request is not a valid message of this method',
+  });
+}
+
+function bodyTimeout(): DmoermError {
+  return new DmoermError({
+    code: 'DEADLINE_EXCEEDED',
+    reason: 'BODY_TIMEOUT',
+    message: 'the request did not arrive completely in time',
+  });
+}

@@ -1,0 +1,12 @@
+export { startServer, DEFAULT_LIMITS } from './start-server';
+export type { RpcServer, RpcServerOptions, ServerLimits } from './start-server';
+export type { DrainOptions } from './drain';
+export { bindService } from './bind-service';
+export type { Handlers, ServiceBinding, StreamHandler, UnaryHandler } from './bind-service';
+export type { CallContext } from './call-context';
+export { connect } from './connect';
+export type { Calls, RpcClient } from './connect';
+export type { ConnectOptions } from './channel';
+export type { CallOptions } from './outgoing-call';
+export type { Definition } from './definition';
+export { ERROR_DOMAIN, fromStatus, toStatus } from './status';
