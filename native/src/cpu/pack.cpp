@@ -54,13 +54,13 @@ void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<Row
   pool.run(static_cast<int64_t>(out.panels.size()), [&](int64_t p, int) {
     const RowPanel& panel = out.panels[p];
     float* to = out.data.data() + p * kPanelRows * K;
-    for (int64_t r = 0; r < kPanelRows; ++r) {
-      const float* from = x + (panel.row + r) * K;
-      if (r < panel.count)
-        for (int64_t k = 0; k < K; ++k) to[k * kPanelRows + r] = from[k];
-      else
-        for (int64_t k = 0; k < K; ++k) to[k * kPanelRows + r] = 0.0f;
-    }
+    // Rows beyond the panel read its first row and are cleared below: the loop stays free of branches.
+    const float* rows[kPanelRows];
+    for (int64_t r = 0; r < kPanelRows; ++r) rows[r] = x + (panel.row + (r < panel.count ? r : 0)) * K;
+    for (int64_t k = 0; k < K; ++k)
+      for (int64_t r = 0; r < kPanelRows; ++r) to[k * kPanelRows + r] = rows[r][k];
+    for (int64_t r = panel.count; r < kPanelRows; ++r)
+      for (int64_t k = 0; k < K; ++k) to[k * kPanelRows + r] = 0.0f;
   });
 }
 

@@ -1,0 +1,88 @@
+import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
+import {
+  goldenAdapter,
+  goldenBase,
+  readExpected,
+  readGoldenCases,
+  relativeError,
+  TOLERANCES,
+  type GoldenCase,
+} from '@dmoerm/testing';
+import { createEngine, type Engine, type EngineOptions, type EvaluateRequest, type TaskHandle } from './engine';
+
+const cases = readGoldenCases();
+const bases = [...new Set(cases.map(({ base }) => base))];
+
+/** Instruction sets that this machine can run. */
+async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['isa']>[]> {
+  const found: NonNullable<EngineOptions['isa']>[] = [];
+  for (const isa of ['reference', 'avx2', 'avx512'] as const) {
+    try {
+      await using engine = await createEngine(base, { isa });
+      found.push(engine.info.isa as typeof isa);
+    } catch {
+      console.warn(`${isa}: not run, this processor has none`);
+    }
+  }
+  return found;
+}
+
+async function addGoldenTask(engine: Engine, base: BaseModel, golden: GoldenCase): Promise<TaskHandle> {
+  const adapter = (name: string | null) => (name === null ? null : openAdapter(goldenAdapter(name), base.config));
+  return engine.addTask({
+    plan: golden.plan,
+    taskAdapter: await adapter(golden.task_adapter),
+    experts: await Promise.all(
+      golden.experts.map(async (expert) => ({
+        adapter: await adapter(expert.adapter),
+        invocationTokens: expert.invocation_tokens,
+        head: { weight: Float32Array.from(expert.head.weight), bias: expert.head.bias },
+      })),
+    ),
+  });
+}
+
+function toRequest(golden: GoldenCase): EvaluateRequest {
+  return {
+    prompts: golden.prompts.map((tokens) => Int32Array.from(tokens)),
+    candidates: golden.candidates.map(({ prompt, tokens }) => ({ prompt, tokens: Int32Array.from(tokens) })),
+  };
+}
+
+describe.each(bases)('base %s', (name) => {
+  let base: BaseModel;
+  const engines = new Map<string, Engine>();
+  const own = cases.filter((golden) => golden.base === name);
+
+  beforeAll(async () => {
+    base = await openBase(goldenBase(name));
+    for (const isa of await machineIsas(base)) engines.set(isa, await createEngine(base, { isa, threads: 2 }));
+  });
+
+  afterAll(async () => {
+    for (const engine of engines.values()) await engine[Symbol.asyncDispose]();
+  });
+
+  it.each(own.map((golden) => [golden.name, golden] as const))('%s equals transformers + PEFT', async (_, golden) => {
+    const expected = await readExpected(golden);
+    expect(engines.size).toBeGreaterThan(0);
+    for (const engine of engines.values()) {
+      const task = await addGoldenTask(engine, base, golden);
+      const { embeddings, scores } = await engine.evaluate(task, toRequest(golden));
+      expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.float32Embeddings);
+      expect(relativeError(scores, expected.scores)).toBeLessThan(TOLERANCES.float32Scores);
+      await engine.removeTask(task);
+    }
+  });
+
+  it('is close with bfloat16 weights', async () => {
+    await using engine = await createEngine(base, { weightType: 'bf16' });
+    for (const golden of own) {
+      const expected = await readExpected(golden);
+      const task = await addGoldenTask(engine, base, golden);
+      const { embeddings } = await engine.evaluate(task, toRequest(golden));
+      expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.bfloat16Embeddings);
+      await engine.removeTask(task);
+    }
+  });
+});
