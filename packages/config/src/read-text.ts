@@ -3,16 +3,16 @@ import type { z } from 'zod';
 
 /**
  * The value that a text from a flag or the environment stands for: the text itself if it fits the schema, else its YAML
- * meaning (`8080`, `true`, `null`, `[a, b]`), else its comma-separated parts. If nothing fits, the first that is at least
- * of the right type, so that the error tells what is wrong with it.
+ * meaning (`8080`, `true`, `null`, `[a, b]`), else its comma-separated parts. If nothing fits, the text where one was
+ * wanted, else the meaning, so that the error tells what is wrong with it.
  */
 export function readText(schema: z.ZodType, text: string): unknown {
-  const readings = [text, readYaml(text), text.split(',').map((part) => part.trim())];
-  const results = readings.map((reading) => schema.safeParse(reading));
-  const fitting = results.findIndex(({ success }) => success);
-  if (fitting >= 0) return readings[fitting];
-  const ofRightType = results.findIndex(({ error }) => error?.issues[0]?.code !== 'invalid_type');
-  return ofRightType >= 0 ? readings[ofRightType] : text;
+  const asText = schema.safeParse(text);
+  if (asText.success) return text;
+  const meaning = readYaml(text);
+  const parts = text.split(',').map(part => part.trim());
+  for (const reading of [meaning, parts]) if (schema.safeParse(reading).success) return reading;
+  return asText.error.issues[0]?.code === 'invalid_type' ? meaning : text;
 }
 
 function readYaml(text: string): unknown {
