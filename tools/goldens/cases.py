@@ -47,7 +47,8 @@ def experts(*names: str | None) -> list[Expert]:
 
 def readers(*names: str) -> list[Expert]:
     """Activated experts, each with the invocation tokens it was made for."""
-    return [Expert(adapter.name, adapter.invocation_tokens) for name in names for adapter in ADAPTERS if adapter.name == name]
+    known = {adapter.name: adapter for adapter in ADAPTERS}
+    return [Expert(name, known[name].invocation_tokens) for name in names]
 
 
 PROMPTED = [Expert(None, [12]), Expert(None, [13, 14]), Expert(None, [15, 16, 17, 12, 18])]
@@ -56,10 +57,12 @@ PROMPTED = [Expert(None, [12]), Expert(None, [13, 14]), Expert(None, [15, 16, 17
 def cases(bases: list[str]) -> list[Case]:
     """Every base alone, every adapter alone, then the plans with several experts."""
     alone = [Case(f"base-{base}", base, experts(None)) for base in bases]
-    alone += [Case(f"adapter-{adapter.name}", adapter.base, experts(adapter.name)) for adapter in ADAPTERS
-              if not adapter.refused and not adapter.invocation_tokens]
-    alone += [Case(f"adapter-{adapter.name}", adapter.base, readers(adapter.name), READOUT) for adapter in ADAPTERS
-              if adapter.invocation_tokens]
+    for adapter in ADAPTERS:
+        name = f"adapter-{adapter.name}"
+        if adapter.invocation_tokens:
+            alone.append(Case(name, adapter.base, readers(adapter.name), READOUT))
+        elif not adapter.refused:
+            alone.append(Case(name, adapter.base, experts(adapter.name)))
     return alone + PLANS
 
 

@@ -27,10 +27,20 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_records(path: Path, records: list[dict[str, Any]]) -> None:
+def records_text(records: list[dict[str, Any]]) -> str:
     """A JSON array with one record a line, keys sorted: readable differences without a line per number."""
-    lines = [json.dumps(record, sort_keys=True, ensure_ascii=False) for record in records]
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+    return "[\n" + ",\n".join(json.dumps(record, sort_keys=True, ensure_ascii=False) for record in records) + "\n]"
+
+
+def write_records(path: Path, records: list[dict[str, Any]]) -> None:
+    """A JSON array, one record a line."""
+    path.write_text(records_text(records) + "\n", encoding="utf-8")
+
+
+def write_sections(path: Path, sections: dict[str, list[dict[str, Any]]]) -> None:
+    """A JSON object of arrays, one record a line."""
+    parts = [f"{json.dumps(name)}: {records_text(records)}" for name, records in sorted(sections.items())]
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def edit_json(path: Path, change) -> None:
