@@ -1,0 +1,62 @@
+import type { ConfigOption } from '@dmoerm/config';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+
+const address = z.string().regex(/^.+:\d{1,5}$/, 'must be host:port');
+
+/** Settings that every service has; spread into its own definition. */
+export const SERVICE_OPTIONS = {
+  bundle: {
+    schema: z.string().min(1),
+    default: 'default',
+    why: 'The bundle to serve: a directory, a digest or a known name.',
+  },
+  cacheDir: {
+    schema: z.string().min(1),
+    default: join(homedir(), '.cache', 'dmoerm'),
+    env: 'DMOERM_CACHE',
+    why: 'Where base models are kept that bundles refer to by digest.',
+  },
+  listen: {
+    schema: address,
+    default: '127.0.0.1:0',
+    why: 'Address of the gRPC server; port 0 takes a free one. 0.0.0.0 serves other machines.',
+  },
+  readyFile: {
+    schema: z.string().min(1).nullable(),
+    default: null,
+    why: 'A file to write, with the addresses as JSON, once the service is healthy.',
+  },
+  metricsListen: {
+    schema: address.nullable(),
+    default: '127.0.0.1:0',
+    why: 'Address of the Prometheus page; null serves none.',
+  },
+  otlpEndpoint: {
+    schema: z.url().nullable(),
+    default: null,
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    why: 'OTLP gRPC collector for traces, e.g. http://127.0.0.1:4317; null exports none.',
+  },
+  sampleRatio: {
+    schema: z.number().min(0).max(1),
+    default: 1,
+    why: "Share of new traces that are recorded; a caller's decision wins.",
+  },
+  reflection: {
+    schema: z.boolean(),
+    default: true,
+    why: 'Whether tools such as grpcurl may ask for the services; switch it off where strangers can call.',
+  },
+  lameDuckMs: {
+    schema: z.int().min(0),
+    default: 1000,
+    why: 'On SIGTERM, milliseconds to answer on while not ready, so that callers and probes notice; 5000 in a cluster.',
+  },
+  graceMs: {
+    schema: z.int().min(3000),
+    default: 30_000,
+    why: 'From SIGTERM to the end of the process, milliseconds; as long as the longest batch takes, and 10 s more.',
+  },
+} as const satisfies Record<string, ConfigOption>;

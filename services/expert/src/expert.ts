@@ -1,0 +1,175 @@
+import { DmoermError } from '@dmoerm/core';
+import type { CandidateOutput, EvaluateItem, Model, PreparedItem } from '@dmoerm/model';
+import type { CallContext } from '@dmoerm/rpc';
+import { metrics } from '@dmoerm/telemetry';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { whenAllGone } from './all-gone';
+import { PendingCall, startForwardSpan } from './pending-call';
+import { Queue } from './queue';
+import type { QueueEntry } from './queue';
+
+/** Outputs of one call. */
+export interface Answer {
+  /** By item, by candidate: same order and length as asked. */
+  readonly items: readonly (readonly CandidateOutput[])[];
+  /** Longest wait of an item, nanoseconds. */
+  readonly queueNs: number;
+  /** Time of the batches that the items were in, nanoseconds. */
+  readonly engineNs: number;
+}
+
+/** How much work the expert takes at once. */
+export interface ExpertLimits {
+  /** Tokens of one batch; an item alone may exceed them. */
+  readonly maxBatchTokens: number;
+  /** Tokens that may wait; beyond them calls are refused. */
+  readonly maxQueueTokens: number;
+}
+
+/** What became of one item. */
+interface Outcome {
+  readonly outputs: readonly CandidateOutput[];
+  /** The batch that it was in, by identity; null if the engine was not needed. */
+  readonly batch: object | null;
+  /** Time of that batch. */
+  readonly engineNs: number;
+}
+
+/** An item ready for the engine, or one that nothing of can be scored. */
+type Prepared =
+  | { readonly type: 'ready'; readonly item: PreparedItem }
+  | { readonly type: 'refused'; readonly outputs: readonly CandidateOutput[] };
+
+interface Entry extends QueueEntry {
+  readonly model: Model;
+  readonly item: PreparedItem;
+  readonly call: PendingCall;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly fail: (error: DmoermError) => void;
+}
+
+const NS_PER_S = 1e9;
+
+/** Feeds the engine: items of all calls wait in one queue and go into it in batches, one batch at a time. */
+export class Expert {
+  private readonly queue: Queue<Entry>;
+  private pumping = false;
+
+  constructor(private readonly limits: ExpertLimits) {
+    this.queue = new Queue(limits.maxQueueTokens);
+  }
+
+  /**
+   * Evaluates the items of one call. What is wrong with an item or a candidate becomes its error.
+   * @throws DmoermError NOT_FOUND for the task; RESOURCE_EXHAUSTED, reason `QUEUE_FULL`; CANCELLED; DEADLINE_EXCEEDED.
+   */
+  async evaluate(
+    model: Model,
+    task: string,
+    items: readonly EvaluateItem[],
+    { signal, deadline }: Pick<CallContext, 'signal' | 'deadline'>,
+  ): Promise<Answer> {
+    model.capabilities(task);
+    const prepared: Prepared[] = [];
+    for (const item of items) {
+      prepared.push(prepare(model, task, item));
+      // Tokenising is quick but not nothing: other calls, health checks and timers get their turn in between.
+      await nextTurn();
+    }
+    const call = new PendingCall(task, prepared.filter(({ type }) => type === 'ready').length);
+    const entries: Entry[] = [];
+    const lane = `${model.revision}/${task}`;
+    const outcomes = prepared.map((one) => {
+      if (one.type === 'refused') return Promise.resolve({ outputs: one.outputs, batch: null, engineNs: 0 });
+      const { item } = one;
+      return new Promise<Outcome>((resolve, fail) => {
+        const drop = (error: DmoermError): void => {
+          call.dropped();
+          fail(error);
+        };
+        const tokens = item.engineTokens;
+        entries.push({ lane, tokens, task, signal, deadline, drop, model, item, call, resolve, fail });
+      });
+    });
+    try {
+      this.queue.push(entries);
+    } catch (error) {
+      for (const { drop } of entries) drop(DmoermError.from(error));
+    }
+    void this.pump();
+    const done = await all(outcomes);
+    const batches = new Map(done.map(({ batch, engineNs }) => [batch, engineNs]));
+    return {
+      items: done.map(({ outputs }) => outputs),
+      queueNs: call.queueNs,
+      engineNs: [...batches.values()].reduce((sum, ns) => sum + ns, 0),
+    };
+  }
+
+  private async pump(): Promise<void> {
+    if (this.pumping) return;
+    this.pumping = true;
+    while (this.queue.length > 0) {
+      const batch = this.queue.take(this.limits.maxBatchTokens);
+      if (batch.length > 0) await forward(batch);
+    }
+    this.pumping = false;
+  }
+}
+
+/** Runs one batch and tells its entries. If it fails, its items are tried alone, so that one cannot fail the others. */
+async function forward(batch: readonly Entry[]): Promise<void> {
+  const [first] = batch;
+  if (first === undefined) return;
+  const { model, task } = first;
+  const tokens = batch.reduce((sum, entry) => sum + entry.tokens, 0);
+  const calls = new Map<PendingCall, number>();
+  for (const { call } of batch) calls.set(call, (calls.get(call) ?? 0) + 1);
+  metrics.batchItems.observe({ task }, batch.length);
+  metrics.batchTokens.observe({ task }, tokens);
+  const span = startForwardSpan({ task, revision: model.revision, tokens, calls });
+  try {
+    await compute(batch);
+  } catch (error) {
+    if (batch.length === 1 || DmoermError.from(error).code === 'CANCELLED') {
+      for (const { fail } of batch) fail(DmoermError.from(error));
+    } else {
+      for (const entry of batch)
+        await compute([entry]).catch((own: unknown) => entry.fail(DmoermError.from(own)));
+    }
+  } finally {
+    span.end();
+  }
+}
+
+async function compute(batch: readonly Entry[]): Promise<void> {
+  const [first] = batch;
+  if (first === undefined) return;
+  const { model, task } = first;
+  using gone = whenAllGone(batch.map(({ signal }) => signal));
+  const { items, engineNs } = await model.evaluate(
+    task,
+    batch.map(({ item }) => item),
+    gone.signal,
+  );
+  metrics.forwardDurationSeconds.observe({ task, backend: model.engine.info.backend }, engineNs / NS_PER_S);
+  batch.forEach(({ resolve }, i) => resolve({ outputs: items[i] ?? [], batch, engineNs }));
+}
+
+function prepare(model: Model, task: string, item: EvaluateItem): Prepared {
+  try {
+    const prepared = model.prepare(task, item);
+    const refused = prepared.candidates.filter((candidate) => candidate.type === 'error');
+    if (refused.length === prepared.candidates.length) return { type: 'refused', outputs: refused };
+    return { type: 'ready', item: prepared };
+  } catch (cause) {
+    const error = DmoermError.from(cause);
+    return { type: 'refused', outputs: item.candidates.map(() => ({ type: 'error', error })) };
+  }
+}
+
+/** Waits for all, the failed too, then throws the first failure: a hold on the model must outlast its last batch. */
+async function all<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
+}
