@@ -1,6 +1,7 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { DmoermError } from '@dmoerm/core';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import type { RemoteMethod } from './call-unary';
 import { OutgoingCall } from './outgoing-call';
 import type { CallOptions } from './outgoing-call';
@@ -24,6 +25,8 @@ export async function* callStream(
     deadline,
   });
   outgoing.cancelWith(call);
+  // The iterator reports errors while somebody reads; one that comes afterwards must not end the process.
+  call.on('error', () => undefined);
   let outcome: DmoermError | null = null;
   let requestsError: unknown;
   const over = new AbortController();
@@ -52,7 +55,11 @@ async function send(
 ): Promise<void> {
   for await (const request of requests) {
     if (over.aborted) return;
-    if (!call.write(request)) await once(call, 'drain', { signal: over }).catch(() => undefined);
+    if (call.write(request)) continue;
+    await once(call, 'drain', { signal: over }).catch(() => undefined);
+    // Until the first response grpc-js takes writes into its retry buffer at once: without this turn of the event loop,
+    // requests that are ready would fill megabytes before the first of them is sent.
+    await setImmediate();
   }
   call.end();
 }

@@ -1,7 +1,18 @@
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import type { ServiceDefinition } from '@grpc/grpc-js';
+
+/** One method of a ts-proto service definition, whatever its messages are. */
+export interface Method {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestSerialize: (value: never) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => unknown;
+  readonly responseSerialize: (value: never) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => unknown;
+}
 
 /** A ts-proto service definition: one method definition per method name. */
-export type Definition = Readonly<Record<string, MethodDefinition<never, never>>>;
+export type Definition = Readonly<Record<string, Method>>;
 
 /** A definition as grpc-js types it, for its untyped registration calls. */
 export type AnyDefinition = ServiceDefinition;
@@ -37,7 +48,7 @@ export function tolerant(definition: AnyDefinition): AnyDefinition {
 }
 
 /** `dmoerm.expert.v1.ExpertService` of a definition. */
-export function serviceName(definition: Definition): string {
+export function serviceName(definition: AnyDefinition): string {
   const path = Object.values(definition)[0]?.path ?? '';
   return path.split('/')[1] ?? '';
 }

@@ -4,10 +4,12 @@ import { ServerInterceptingCall } from '@grpc/grpc-js';
 import type { ServerInterceptingCallInterface, ServerInterceptor, ServerListener } from '@grpc/grpc-js';
 import { context } from '@opentelemetry/api';
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import { REQUEST_ID_KEY } from './call-context';
 import { MalformedRequest } from './definition';
 import { drainingError } from './draining-error';
-import type { InFlight } from './in-flight';
+import type { InFlight, PendingCall } from './in-flight';
 import { startServerSpan } from './server-span';
 import type { ServerSpan } from './server-span';
 import { hasDetails, toFailure } from './service-error';
@@ -29,17 +31,16 @@ export interface GuardOptions {
 /** The interceptor through which every call passes: refusal, time limit for the body, error model, metrics and span. */
 export function guard(options: GuardOptions): ServerInterceptor {
   return (method, call) => {
-    const guarded = new GuardedCall(method.path, call, options);
-    return new ServerInterceptingCall(call, {
-      start: (next) => guarded.start(next, method.requestStream),
-    });
+    const guarded = new GuardedCall(method.path, method.requestStream, call, options);
+    return new ServerInterceptingCall(call, { start: (next) => guarded.start(next) });
   };
 }
 
-class GuardedCall {
+class GuardedCall implements PendingCall {
   private readonly arrival = performance.now();
   private readonly counted: boolean;
   private requestId: string = randomUUID();
+  private started = false;
   private requestRead = false;
   private done = false;
   private span: ServerSpan | null = null;
@@ -47,6 +48,7 @@ class GuardedCall {
 
   constructor(
     private readonly path: string,
+    private readonly requestStream: boolean,
     private readonly call: ServerInterceptingCallInterface,
     private readonly options: GuardOptions,
   ) {
@@ -58,22 +60,24 @@ class GuardedCall {
       const final = this.explain(status);
       this.finish(final.code ? codeName(final.code) : 'OK');
       send(final);
+      if (!this.requestStream && !this.requestRead) closeStream(call);
     };
   }
 
-  start(next: (listener?: ServerListener) => void, requestStream: boolean): void {
+  start(next: (listener?: ServerListener) => void): void {
     if (this.counted) {
-      this.options.inFlight.enter();
+      this.options.inFlight.enter(this);
       metrics.inflightRequests.inc();
       if (this.options.draining.aborted) {
-        this.fail(drainingError());
+        this.abandon();
         return;
       }
     }
-    if (!requestStream)
+    if (!this.requestStream)
       this.bodyTimer = setTimeout(() => this.fail(bodyTimeout()), this.options.bodyTimeoutMs);
     next({
       onReceiveMetadata: (metadata, pass) => {
+        this.started = true;
         this.requestId = acceptedId(metadata.get(REQUEST_ID_KEY)[0]) ?? this.requestId;
         metadata.set(REQUEST_ID_KEY, this.requestId);
         if (this.counted) this.span = startServerSpan(this.path.slice(1), metadata, this.requestId);
@@ -90,6 +94,12 @@ class GuardedCall {
       },
       onCancel: () => this.finish('CANCELLED'),
     });
+    // A call that was cancelled before it started tells its listener nothing at all.
+    if (!this.started) this.finish('CANCELLED');
+  }
+
+  abandon(): void {
+    this.fail(drainingError());
   }
 
   private within(action: () => void): void {
@@ -125,8 +135,16 @@ class GuardedCall {
       { method: this.path.slice(1), code },
       (performance.now() - this.arrival) / 1e3,
     );
-    this.options.inFlight.leave();
+    this.options.inFlight.leave(this);
   }
+}
+
+/**
+ * Closes the HTTP/2 stream of a call that was answered before its request was complete; otherwise the caller could hold
+ * it open for ever. grpc-js has no public way to it.
+ */
+function closeStream(call: ServerInterceptingCallInterface): void {
+  (call as unknown as { readonly stream?: ServerHttp2Stream }).stream?.close(constants.NGHTTP2_NO_ERROR);
 }
 
 /** A caller's request id, if it is short and plain enough to stand in logs and headers. */

@@ -1,22 +1,28 @@
-/** Counts calls and tells when there are none. */
+/** A call that has no status yet. */
+export interface PendingCall {
+  /** Ends the call with UNAVAILABLE, so that its caller tries elsewhere. */
+  abandon(): void;
+}
+
+/** The calls in flight. */
 export class InFlight {
-  private count = 0;
+  private readonly calls = new Set<PendingCall>();
   private waiters: (() => void)[] = [];
 
   /** A call has come. */
-  enter(): void {
-    this.count += 1;
+  enter(call: PendingCall): void {
+    this.calls.add(call);
   }
 
   /** A call has its status. */
-  leave(): void {
-    this.count -= 1;
-    if (this.count === 0) this.waiters.splice(0).forEach((wake) => wake());
+  leave(call: PendingCall): void {
+    this.calls.delete(call);
+    if (this.calls.size === 0) this.waiters.splice(0).forEach((wake) => wake());
   }
 
   /** Resolves when no call is in flight, or after `timeoutMs`. */
   async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.count === 0) return;
+    if (this.calls.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.waiters.push(() => {
@@ -24,5 +30,10 @@ export class InFlight {
         resolve();
       });
     });
+  }
+
+  /** Ends all calls that are still in flight. */
+  abandon(): void {
+    for (const call of [...this.calls]) call.abandon();
   }
 }

@@ -3,7 +3,7 @@ import { Server, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServerOptions as GrpcOptions, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { ServiceBinding } from './bind-service';
 import { serviceName, tolerant } from './definition';
-import type { AnyDefinition, Definition } from './definition';
+import type { AnyDefinition } from './definition';
 import { drain } from './drain';
 import type { DrainOptions } from './drain';
 import { guard } from './guard';
@@ -86,7 +86,7 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   for (const { definition, implement } of services) addService(definition, implement(draining.signal));
   health.implementation.addToServer(registrar);
   if (options.reflection) {
-    createReflection(definitions.map((d) => serviceName(d as unknown as Definition))).addToServer(registrar);
+    createReflection(definitions.map(serviceName)).addToServer(registrar);
   }
   const address = await listen(server, options.address);
   let stopped: Promise<void> | null = null;
@@ -99,6 +99,7 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
       metrics.draining.set(1);
       return (stopped ??= drain({
         server,
+        address,
         health,
         inFlight,
         refuse: () => draining.abort(),

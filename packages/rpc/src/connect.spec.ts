@@ -1,0 +1,153 @@
+import { DmoermError } from '@dmoerm/core';
+import { setImmediate } from 'node:timers/promises';
+import { Loopback, OK_RESPONSE, failureOf, item, request } from './spec-support/loopback';
+
+const loopback = new Loopback();
+afterEach(() => loopback.close());
+
+const NOBODY = '127.0.0.1:9';
+
+describe('a unary call', () => {
+  it('throws the DmoermError that the handler threw', async () => {
+    const error = new DmoermError({
+      code: 'RESOURCE_EXHAUSTED',
+      reason: 'QUEUE_FULL',
+      message: 'the queue is full; wait',
+      metadata: { task: 'chat' },
+      field: 'items[1]',
+      retryAfterMs: 250,
+    });
+    const { address } = await loopback.serveExpert(() => Promise.reject(error));
+    const { code, reason, message, metadata, field, retryAfterMs } = error;
+    const received = await failureOf(loopback.expert(address).call.evaluate(request()));
+    expect(received).toMatchObject({ code, reason, message, metadata, field, retryAfterMs });
+  });
+
+  it('is given up at the timeout of the client', async () => {
+    const { address } = await loopback.serveExpert(() => new Promise(() => undefined), {
+      drain: { lameDuckMs: 0, graceMs: 0 },
+    });
+    const client = loopback.expert(address, { timeoutMs: 100 });
+    expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
+  it('is retried when a replica says UNAVAILABLE, and not when it says anything else', async () => {
+    const attempts = new Map<string, number>();
+    const { address } = await loopback.serveExpert(async ({ task }) => {
+      const attempt = (attempts.get(task) ?? 0) + 1;
+      attempts.set(task, attempt);
+      if (attempt > 2) return OK_RESPONSE;
+      const code = task === 'busy' ? 'RESOURCE_EXHAUSTED' : 'UNAVAILABLE';
+      throw new DmoermError({ code, reason: 'TRY', message: 'not now' });
+    });
+    const client = loopback.expert(address);
+    await expect(client.call.evaluate(request('loading'))).resolves.toEqual(OK_RESPONSE);
+    expect(await failureOf(client.call.evaluate(request('busy')))).toMatchObject({
+      code: 'RESOURCE_EXHAUSTED',
+    });
+    expect(attempts).toEqual(
+      new Map([
+        ['loading', 3],
+        ['busy', 1],
+      ]),
+    );
+  });
+
+  it('is not retried by the caller of a caller that has retried already', async () => {
+    let leafCalls = 0;
+    const leaf = await loopback.serveExpert(async () => {
+      leafCalls += 1;
+      throw new DmoermError({ code: 'UNAVAILABLE', reason: 'LOADING', message: 'not yet' });
+    });
+    const next = loopback.expert(leaf.address);
+    const relay = await loopback.serveExpert(async (message, context) =>
+      next.call.evaluate(message, { context }).catch((cause: DmoermError) => {
+        throw new DmoermError({ code: 'UNAVAILABLE', reason: 'NO_EXPERT', message: 'no expert', cause });
+      }),
+    );
+    const error = await failureOf(loopback.expert(relay.address).call.evaluate(request()));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NO_EXPERT' });
+    expect(leafCalls).toBe(4);
+  });
+});
+
+describe('a stream', () => {
+  const echo = async function* (requests: AsyncIterable<{ itemId: string }>) {
+    for await (const { itemId } of requests) yield { itemId, result: undefined };
+  };
+
+  it('carries requests and responses in both directions and ends with them', async () => {
+    const { address } = await loopback.serveStream(echo);
+    const ids = Array.from({ length: 200 }, (_, i) => String(i));
+    const received: string[] = [];
+    const requests = async function* () {
+      for (const id of ids) yield item(id);
+    };
+    for await (const { itemId } of loopback.reward(address).call.streamScore(requests()))
+      received.push(itemId);
+    expect(received).toEqual(ids);
+  });
+
+  it('takes requests no faster than the server reads them', async () => {
+    const { address } = await loopback.serveStream(
+      async function* (requests, { signal }) {
+        for await (const { itemId } of requests) {
+          yield { itemId, result: undefined };
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        }
+      },
+      { drain: { lameDuckMs: 0, graceMs: 0 } },
+    );
+    let taken = 0;
+    const endless = async function* () {
+      for (;;) {
+        taken += 1;
+        yield item('x'.repeat(10_000));
+      }
+    };
+    const responses = loopback.reward(address).call.streamScore(endless());
+    await responses.next();
+    for (let turn = 0; turn < 500; turn++) await setImmediate();
+    expect(taken).toBeLessThan(500);
+    await responses.return();
+  });
+
+  it('ends with the error of its requests', async () => {
+    const { address } = await loopback.serveStream(echo);
+    const requests = async function* () {
+      yield item('a');
+      throw new Error('the source broke');
+    };
+    const read = async () => {
+      for await (const _ of loopback.reward(address).call.streamScore(requests()));
+    };
+    await expect(read()).rejects.toThrow('the source broke');
+  });
+});
+
+describe('waitForReady', () => {
+  it('resolves when the service is there', async () => {
+    const { address } = await loopback.serveExpert(async () => OK_RESPONSE);
+    await expect(loopback.expert(address).waitForReady(Date.now() + 2_000)).resolves.toBeUndefined();
+  });
+
+  it('names the target that is not there', async () => {
+    const error = await failureOf(loopback.expert(NOBODY).waitForReady(Date.now() + 100));
+    expect(error).toMatchObject({
+      code: 'UNAVAILABLE',
+      reason: 'NOT_CONNECTED',
+      metadata: { target: NOBODY },
+    });
+  });
+});
+
+describe('clients of one target', () => {
+  it('share a connection, which lasts until the last of them is closed', async () => {
+    const { address } = await loopback.serveExpert(async () => OK_RESPONSE);
+    const first = loopback.expert(address);
+    const second = loopback.expert(address);
+    first.close();
+    first.close();
+    await expect(second.call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+  });
+});
