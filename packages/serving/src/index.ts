@@ -6,4 +6,4 @@ export type { Readiness } from './ready-file';
 export { Revisions } from './revisions';
 export type { Lease, RevisionInfo, RevisionSource } from './revisions';
 export { runService } from './run';
-export { fromTensor, toTensor } from './tensor';
+export { fromTensor, toRows, toTensor } from './tensor';

@@ -45,6 +45,11 @@ export function fromTensor(
   }
 }
 
+/** The rows of a matrix [N, width], as views. */
+export function toRows(data: Float32Array<ArrayBuffer>, width: number): Float32Array<ArrayBuffer>[] {
+  return Array.from({ length: data.length / width }, (_, i) => data.subarray(i * width, (i + 1) * width));
+}
+
 function checkBytes(data: Uint8Array, expected: number, field: string): void {
   if (data.length !== expected)
     throw badTensor(

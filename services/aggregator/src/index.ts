@@ -1,0 +1,3 @@
+export { AGGREGATOR_CONFIG } from './config';
+export type { AggregatorConfig } from './config';
+export { createAggregatorService } from './service';

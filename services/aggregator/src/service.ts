@@ -1,0 +1,22 @@
+import { createOnnxRunner } from '@dmoerm/onnx';
+import { Revisions, createHost } from '@dmoerm/serving';
+import type { RevisionSource, Service } from '@dmoerm/serving';
+import { loadAggregators } from './aggregators';
+import type { AggregatorConfig } from './config';
+import { bindAggregatorService } from './handler';
+
+/** The aggregator service: the learned heads of all tasks, and the rules that need none. */
+export function createAggregatorService(
+  config: AggregatorConfig,
+  openBundle: RevisionSource<unknown>['open'],
+): Service {
+  const runner = createOnnxRunner();
+  const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadAggregators(bundle, runner) });
+  return createHost(config, {
+    revisions,
+    bindings: [bindAggregatorService(revisions)],
+    taskNames: ({ taskNames }) => taskNames,
+    maxMessageBytes: config.maxMessageBytes,
+    close: async () => runner[Symbol.asyncDispose](),
+  });
+}
