@@ -1,0 +1,21 @@
+export { openBase } from './base';
+export { readGguf } from './gguf';
+export type { Gguf } from './gguf';
+export type { GgufScalar, GgufValue } from './gguf-metadata';
+export { openAdapter } from './peft';
+export { readTensorF32 } from './read-tensor';
+export { readSafetensors } from './safetensors';
+export type { Safetensors } from './safetensors';
+export { writeSafetensors } from './write-safetensors';
+export type { NamedTensor } from './write-safetensors';
+export type {
+  Architecture,
+  BaseModel,
+  BaseTensor,
+  LoraAdapter,
+  LoraModule,
+  LoraTarget,
+  ModelConfig,
+  TensorRef,
+  TensorType,
+} from './types';
