@@ -8,8 +8,8 @@ import type { CallOptions } from './outgoing-call';
 import { fromServiceError } from './service-error';
 
 /**
- * Makes a call with a stream each way. Requests are taken only as fast as the server reads them. Leaving the loop over
- * the responses cancels the call.
+ * Makes a call with a stream each way. Requests are taken only as fast as the server reads them, give or take the
+ * retry buffer. Leaving the loop over the responses cancels the call.
  * @throws DmoermError, or what `requests` throws
  */
 export async function* callStream(

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { channelOptions } from './channel';
-import { Loopback, gate, request } from './spec-support/loopback';
+import { Loopback, request } from './spec-support/loopback';
 
 const loopback = new Loopback();
 afterEach(() => loopback.close());
@@ -18,8 +18,10 @@ const BIG = request('x'.repeat(2 << 20));
 interface Replica {
   readonly process: ChildProcess;
   readonly port: string;
-  /** Resolves when it has taken its first call. */
-  readonly busy: Promise<void>;
+  /** Calls that it has taken. */
+  calls(): number;
+  /** Resolves when it takes its next call. */
+  nextCall(): Promise<unknown>;
 }
 
 async function startReplica(): Promise<Replica> {
@@ -32,17 +34,20 @@ async function startReplica(): Promise<Replica> {
   });
   const lines = createInterface(child.stdout);
   const [port] = (await once(lines, 'line')) as [string];
-  const busy = gate();
-  lines.once('line', () => busy.open());
-  return { process: child, port, busy: busy.promise };
+  let calls = 0;
+  lines.on('line', () => (calls += 1));
+  return { process: child, port, calls: () => calls, nextCall: () => once(lines, 'line') };
 }
 
 /** Starts calls over two replicas, kills one of them while it works, and counts the calls that failed. */
 async function lostCalls(call: (target: string) => () => Promise<unknown>): Promise<number> {
   const [victim, other] = [await startReplica(), await startReplica()];
   const make = call(`ipv4:127.0.0.1:${victim.port},127.0.0.1:${other.port}`);
+  // Until both are connected, all calls go to one of them.
+  while (victim.calls() === 0 || other.calls() === 0) await make();
+  const taken = victim.nextCall();
   const outcomes = Promise.allSettled(Array.from({ length: CALLS }, make));
-  await victim.busy;
+  await taken;
   victim.process.kill('SIGKILL');
   return (await outcomes).filter(({ status }) => status === 'rejected').length;
 }
@@ -64,16 +69,20 @@ describe('calls to a replica that is killed', () => {
     expect(lost).toBe(0);
   });
 
-  it('would be lost without our service config and buffers', async () => {
+  const policy = channelOptions({ target: 'x' })['grpc.service_config'] ?? '';
+  const noPolicy = JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] });
+
+  it.each([
+    ['would be lost without our retry policy', noPolicy, request()],
+    ['would be lost when they are big without our retry buffers', policy, BIG],
+  ])('%s', async (_, config, message) => {
     const { path, requestSerialize, responseDeserialize } = expertV1.ExpertServiceService.evaluate;
     const lost = await lostCalls((target) => {
-      const client = new Client(target, credentials.createInsecure(), {
-        'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-      });
+      const client = new Client(target, credentials.createInsecure(), { 'grpc.service_config': config });
       loopback.defer(() => client.close());
       return () =>
         new Promise<void>((resolve, reject) =>
-          client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request(), (error) =>
+          client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, (error) =>
             error ? reject(error) : resolve(),
           ),
         );

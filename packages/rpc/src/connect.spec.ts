@@ -88,7 +88,7 @@ describe('a stream', () => {
     expect(received).toEqual(ids);
   });
 
-  it('takes requests no faster than the server reads them', async () => {
+  it('takes requests only as fast as the server reads them, give or take the retry buffer', async () => {
     const { address } = await loopback.serveStream(
       async function* (requests, { signal }) {
         for await (const { itemId } of requests) {
@@ -107,8 +107,8 @@ describe('a stream', () => {
     };
     const responses = loopback.reward(address).call.streamScore(endless());
     await responses.next();
-    for (let turn = 0; turn < 500; turn++) await setImmediate();
-    expect(taken).toBeLessThan(500);
+    for (let turn = 0; turn < 1_000; turn++) await setImmediate();
+    expect(taken).toBeLessThan(1_000);
     await responses.return();
   });
 

@@ -21,7 +21,16 @@ export function describeError(error: unknown): Record<string, unknown> {
     };
   }
   if (!(error instanceof Error)) return { name: typeof error };
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  // A stack starts with the message, which may itself look like frames.
+  const { stack = '', message } = error;
+  const start = stack.indexOf(message);
+  const frames =
+    start < 0
+      ? []
+      : stack
+          .slice(start + message.length)
+          .split('\n')
+          .slice(1);
   return { name: error.name, stack: frames.map((line) => line.trim()) };
 }
 
