@@ -10,7 +10,7 @@ export function readText(schema: z.ZodType, text: string): unknown {
   const asText = schema.safeParse(text);
   if (asText.success) return text;
   const meaning = readYaml(text);
-  const parts = text.split(',').map(part => part.trim());
+  const parts = text.split(',').map((part) => part.trim());
   for (const reading of [meaning, parts]) if (schema.safeParse(reading).success) return reading;
   return asText.error.issues[0]?.code === 'invalid_type' ? meaning : text;
 }

@@ -1,7 +1,7 @@
 import { expertV1 } from '@dmoerm/protos';
-import { Client, Server, ServerCredentials, credentials } from '@grpc/grpc-js';
-import type { ServiceError } from '@grpc/grpc-js';
-import { service as healthService } from 'grpc-health-check';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { service as healthDefinition } from 'grpc-health-check';
 import { fromServiceError } from './service-error';
 import { Loopback, OK_RESPONSE, failureOf, gate, item, request } from './spec-support/loopback';
 
@@ -104,6 +104,8 @@ describe('drain', () => {
   });
 });
 
+type HealthCheck = MethodDefinition<{ service: string }, { status: string }>;
+
 /** An expert whose task `chat` takes a while and whose other tasks do not. */
 async function slowExpert(started: () => void) {
   const server = await loopback.serveExpert(async ({ task }) => {
@@ -129,28 +131,12 @@ async function firstRefusal(address: string): Promise<never> {
   }
 }
 
-function health(address: string, name: string): Promise<string> {
-  const client = new Client(address, credentials.createInsecure());
-  const { path, requestSerialize, responseDeserialize } = (
-    healthService as never as typeof expertV1.ExpertServiceService & {
-      Check: {
-        path: string;
-        requestSerialize: (v: object) => Buffer;
-        responseDeserialize: (b: Buffer) => { status: string };
-      };
-    }
-  ).Check;
+function health(address: string, service: string): Promise<string> {
+  const { path, requestSerialize, responseDeserialize } = healthDefinition['Check'] as HealthCheck;
+  const client = loopback.stock(address);
   return new Promise((resolve, reject) =>
-    client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize,
-      { service: name },
-      (error: ServiceError | null, response) => {
-        client.close();
-        if (error) reject(error);
-        else resolve(response?.status ?? '');
-      },
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { service }, (error, response) =>
+      error ? reject(error) : resolve(response?.status ?? ''),
     ),
   );
 }

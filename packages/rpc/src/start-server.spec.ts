@@ -1,5 +1,5 @@
 import { loadPackageDefinition, credentials } from '@grpc/grpc-js';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
@@ -15,11 +15,21 @@ interface Answer {
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] };
 }
 
+interface ReflectionPackage {
+  readonly grpc: { readonly reflection: { readonly v1: { readonly ServerReflection: ReflectionClient } } };
+}
+
+type ReflectionClient = new (
+  address: string,
+  security: ChannelCredentials,
+) => { serverReflectionInfo(): ClientDuplexStream<object, Answer>; close(): void };
+
 /** A reflection client such as grpcurl: it learns the API from the protocol file of the reflection package. */
 function reflectionOf(address: string): ClientDuplexStream<object, Answer> {
   const root = dirname(dirname(require.resolve('@grpc/reflection')));
   const proto = loadSync(join(root, 'proto/grpc/reflection/v1/reflection.proto'));
-  const { ServerReflection } = (loadPackageDefinition(proto) as any).grpc.reflection.v1;
+  const { grpc } = loadPackageDefinition(proto) as unknown as ReflectionPackage;
+  const { ServerReflection } = grpc.reflection.v1;
   const client = new ServerReflection(address, credentials.createInsecure());
   loopback.defer(() => client.close());
   return client.serverReflectionInfo();
