@@ -46,3 +46,12 @@ export function validatePrompt(prompt: Prompt): void {
       'the last message must be from the user: candidates answer it',
     );
 }
+
+/**
+ * What a router classifies: what the person says, all turns of it. Answers and instructions would tell the router about
+ * the assistant. Text that the caller has rendered has no turns and counts as a whole.
+ */
+export function routingText(prompt: Prompt): string {
+  if (prompt.type === 'text') return prompt.text;
+  return prompt.messages.flatMap(({ role, content }) => (role === 'user' ? [content] : [])).join('\n');
+}

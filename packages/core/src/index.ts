@@ -1,4 +1,4 @@
 export { CODES, DmoermError, corrupt, invalidArgument } from './error';
 export type { Code, ErrorOptions } from './error';
-export { validatePrompt } from './conversation';
+export { routingText, validatePrompt } from './conversation';
 export type { Message, Prompt, Role, Truncation } from './conversation';

@@ -1,0 +1,52 @@
+import { createOnnxRunner } from '@dmoerm/onnx';
+import { aggregatorV1, expertV1 } from '@dmoerm/protos';
+import { connect } from '@dmoerm/rpc';
+import { Revisions, createHost } from '@dmoerm/serving';
+import type { RevisionSource, Service } from '@dmoerm/serving';
+import { Admission } from './admission';
+import type { RouterConfig } from './config';
+import { bindRewardService } from './handler';
+import { Router } from './router';
+import { loadRouterModel } from './router-model';
+
+/** The router service: the public API in front of experts and aggregator. */
+export function createRouterService(
+  config: RouterConfig,
+  openBundle: RevisionSource<unknown>['open'],
+): Service {
+  const { peerMessageBytes: maxMessageBytes } = config;
+  const expert = connect(expertV1.ExpertServiceService, {
+    target: config.expert,
+    timeoutMs: config.expertTimeoutMs,
+    maxMessageBytes,
+  });
+  const aggregator = connect(aggregatorV1.AggregatorServiceService, {
+    target: config.aggregator,
+    timeoutMs: config.aggregatorTimeoutMs,
+    maxMessageBytes,
+  });
+  const runner = createOnnxRunner();
+  const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });
+  const router = new Router({
+    revisions,
+    admission: new Admission(config),
+    peers: { expert: expert.call, aggregator: aggregator.call },
+    chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
+    maxCandidates: config.maxCandidates,
+  });
+  return createHost(config, {
+    revisions,
+    bindings: [bindRewardService(router, revisions, config)],
+    taskNames: ({ labels }) => labels,
+    maxMessageBytes: config.maxMessageBytes,
+    peersReady: async () => {
+      const deadline = Date.now() + config.peersTimeoutMs;
+      await Promise.all([expert.waitForReady(deadline), aggregator.waitForReady(deadline)]);
+    },
+    close: async () => {
+      expert.close();
+      aggregator.close();
+      await runner[Symbol.asyncDispose]();
+    },
+  });
+}
