@@ -3,6 +3,7 @@ import { bundleV1, commonV1, expertV1 } from '@dmoerm/protos';
 import { connect, fromStatus } from '@dmoerm/rpc';
 import { fromTensor } from '@dmoerm/serving';
 import type { Service } from '@dmoerm/serving';
+import { logger, metrics } from '@dmoerm/telemetry';
 import { EXPERT_CONFIG } from './config';
 import { createExpertService } from './service';
 import { HIDDEN_SIZE, MAX_TOKENS, POISON, createSpecModel } from './spec-model';
@@ -76,6 +77,10 @@ const outputs = (response: expertV1.EvaluateResponse, i: number, c: number): exp
   if (outcome?.$case !== 'outputs') throw new Error('no outputs');
   return outcome.value;
 };
+
+beforeAll(() => {
+  logger.level = 'silent';
+});
 
 describe('the expert service', () => {
   let expert: Running;
@@ -154,7 +159,7 @@ describe('the queue of the expert service', () => {
     const others = ['chat', 'qa', 'chat', 'chat'].map((task) =>
       expert.evaluate({ task, items: [item('12345', '12345')] }),
     );
-    await allWaiting(expert, 5);
+    await allWaiting(5);
     expect(model.calls).toEqual(['chat:1']);
     gate.resolve();
     await Promise.all([first, ...others]);
@@ -193,7 +198,7 @@ describe('the queue of the expert service', () => {
     const gone = expert.evaluate({ task: 'qa', items: [item('Hello', 'gone')] }, { signal: client.signal });
     const late = expert.evaluate({ task: 'qa', items: [item('Hello', 'late')] }, { timeoutMs: 50 });
     const settled = Promise.allSettled([gone, late]);
-    await allWaiting(expert, 3);
+    await allWaiting(3);
     client.abort();
     const [cancelled, expired] = await settled;
     expect(cancelled).toMatchObject({ reason: { code: 'CANCELLED' } });
@@ -253,8 +258,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 /** Waits until the server has counted `count` calls in flight. */
-async function allWaiting(_: Running, count: number): Promise<void> {
-  const { metrics } = await import('@dmoerm/telemetry');
+async function allWaiting(count: number): Promise<void> {
   for (;;) {
     const { values } = await metrics.inflightRequests.get();
     if ((values[0]?.value ?? 0) >= count) break;
