@@ -19,3 +19,6 @@ export type {
   TensorRef,
   TensorType,
 } from './types';
+
+// For other packages: JSON files with the same errors.
+export { readJson } from './file';
