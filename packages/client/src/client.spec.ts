@@ -1,0 +1,227 @@
+import { DmoermError, invalidArgument } from '@dmoerm/core';
+import { rewardV1 } from '@dmoerm/protos';
+import { DEFAULT_LIMITS, bindService, startServer, toStatus } from '@dmoerm/rpc';
+import type { RpcServer } from '@dmoerm/rpc';
+import { createClient } from './client';
+import type { Client } from './client';
+import type { ScoreItem } from './types';
+
+const LIMITS = { maxItems: 3, maxCandidates: 8, maxTokens: 512, maxMessageBytes: 1000 };
+const ROUTE = {
+  task: 'chat',
+  probability: 0.75,
+  distribution: [{ task: 'chat', probability: 0.75 }],
+  fallback: false,
+};
+
+let server: RpcServer;
+let client: Client;
+/** Every batch so far. */
+const batches: rewardV1.ScoreRequest[][] = [];
+/** Runs before each batch; throw to fail it. */
+let before: (items: rewardV1.ScoreRequest[]) => void = () => undefined;
+
+const item = (text: string, ...candidates: string[]): ScoreItem => ({
+  prompt: { type: 'conversation', messages: [{ role: 'user', content: text }] },
+  candidates,
+});
+
+/** A reward is the candidate's length; an empty candidate is an error. */
+function respond({ candidates }: rewardV1.ScoreRequest): rewardV1.ScoreResponse {
+  const results = candidates.map((text, i): rewardV1.CandidateResult => {
+    const error = invalidArgument(`candidates[${i}]`, 'EMPTY_CANDIDATE', 'the candidate is empty');
+    if (text === '') return { outcome: { $case: 'error', value: toStatus(error) } };
+    const value = rewardV1.Score.fromPartial({
+      reward: text.length,
+      capabilities: [{ name: 'logic', score: 1, contribution: 2 }],
+      uncertainty: { experts: 0.5, heads: 0.25 },
+      route: ROUTE,
+      tokenCount: 9,
+    });
+    return { outcome: { $case: 'score', value } };
+  });
+  const timings = { queueNs: 1n, engineNs: 2n, aggregateNs: 3n, totalNs: 4n };
+  return { results, revision: 'r', digests: undefined, timings };
+}
+
+beforeAll(async () => {
+  const service = bindService(rewardV1.RewardServiceService, {
+    score: async (request) => {
+      before([request]);
+      return respond(request);
+    },
+    batchScore: async ({ items }) => {
+      batches.push(items);
+      before(items);
+      return { results: items.map((one) => ({ outcome: { $case: 'response', value: respond(one) } })) };
+    },
+    streamScore: async function* () {
+      yield* [];
+    },
+    route: async () => ({ route: ROUTE, revision: 'r' }),
+    getModel: async () => ({
+      name: 'spec',
+      revision: 'r',
+      base: 'b',
+      tasks: [{ name: 'chat', capabilities: ['logic'], plan: 'full' }],
+      limits: LIMITS,
+    }),
+  });
+  server = await startServer({
+    address: '127.0.0.1:0',
+    services: [service],
+    healthServices: [],
+    reflection: false,
+    limits: DEFAULT_LIMITS,
+    drain: { lameDuckMs: 0, graceMs: 2000 },
+  });
+  client = createClient({ address: server.address, timeoutMs: 5000 });
+});
+afterAll(async () => {
+  client.close();
+  await server.drain();
+});
+beforeEach(() => {
+  batches.length = 0;
+  before = () => undefined;
+});
+
+describe('score', () => {
+  it('gives the candidates in order, each with its score or its error', async () => {
+    const scored = await client.score(item('Hello', 'four', '', 'x'));
+    expect(scored).toMatchObject({
+      route: ROUTE,
+      revision: 'r',
+      timingsNs: { queue: 1, engine: 2, aggregate: 3, total: 4 },
+    });
+    const [first, second] = scored.candidates;
+    expect(first).toEqual({
+      type: 'score',
+      reward: 4,
+      capabilities: [{ name: 'logic', score: 1, contribution: 2 }],
+      uncertainty: { experts: 0.5, heads: 0.25 },
+      tokenCount: 9,
+      truncated: false,
+      degraded: false,
+    });
+    if (second?.type !== 'error') throw new Error('no error');
+    expect(second.error).toBeInstanceOf(DmoermError);
+    expect(second.error).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      reason: 'EMPTY_CANDIDATE',
+      field: 'candidates[1]',
+    });
+  });
+
+  it('throws what is wrong with the item', async () => {
+    before = () => {
+      throw invalidArgument('messages', 'EMPTY_CONVERSATION', 'no messages');
+    };
+    await expect(client.score(item('Hello', 'x'))).rejects.toMatchObject({
+      reason: 'EMPTY_CONVERSATION',
+      field: 'messages',
+    });
+  });
+
+  it('waits and calls again while the queue is full', async () => {
+    let refusals = 2;
+    before = () => {
+      if (refusals-- > 0)
+        throw new DmoermError({
+          code: 'RESOURCE_EXHAUSTED',
+          reason: 'QUEUE_FULL',
+          message: 'full',
+          retryAfterMs: 5,
+        });
+    };
+    expect((await client.score(item('Hello', 'x'))).candidates).toHaveLength(1);
+  });
+
+  it('gives up when the deadline is nearer than the wait', async () => {
+    before = () => {
+      throw new DmoermError({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'QUEUE_FULL',
+        message: 'full',
+        retryAfterMs: 60_000,
+      });
+    };
+    await expect(client.score(item('Hello', 'x'))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+  });
+});
+
+describe('batchScore', () => {
+  const rewards = (results: Awaited<ReturnType<Client['batchScore']>>): unknown[] =>
+    results.map((result) =>
+      result.type === 'error'
+        ? result.error.reason
+        : result.candidates.map((candidate) =>
+            candidate.type === 'score' ? candidate.reward : candidate.error.reason,
+          ),
+    );
+
+  it('keeps the order over calls within the limit of items', async () => {
+    const items = Array.from({ length: 20 }, (_, i) => item('Hello', 'x'.repeat(i + 1)));
+    expect(rewards(await client.batchScore(items))).toEqual(items.map((_, i) => [i + 1]));
+    expect(batches.map(({ length }) => length).sort()).toEqual([2, 3, 3, 3, 3, 3, 3]);
+  });
+
+  it('keeps calls within the limit of bytes', async () => {
+    await client.batchScore(Array.from({ length: 6 }, () => item('x'.repeat(400), 'y')));
+    expect(batches.map(({ length }) => length)).toEqual([2, 2, 2]);
+  });
+
+  it('makes the failure of a call the error of its items alone', async () => {
+    before = (items) => {
+      if (items.some(({ candidates }) => candidates[0] === 'bad'))
+        throw invalidArgument('items', 'BAD', 'bad');
+    };
+    const items = ['a', 'bb', 'ccc', 'bad', 'x', 'x', 'dddd'].map((text) => item('Hello', text));
+    expect(rewards(await client.batchScore(items))).toEqual([[1], [2], [3], 'BAD', 'BAD', 'BAD', [4]]);
+  });
+
+  it('answers no items without asking', async () => {
+    expect(await client.batchScore([])).toEqual([]);
+    expect(batches).toEqual([]);
+  });
+
+  it('throws when nobody can be reached', async () => {
+    const nobody = createClient({ address: '127.0.0.1:1', timeoutMs: 2000 });
+    await expect(nobody.batchScore([item('Hello', 'x')])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    nobody.close();
+  });
+
+  it('sends the options as they are meant', async () => {
+    const options = {
+      routing: { type: 'forced', task: 'qa' },
+      aggregation: { type: 'uncertainty_weighted', lambda: 0.1 },
+      truncation: 'keep_end',
+      revision: 'f'.repeat(64),
+      capabilities: ['logic'],
+    } as const;
+    await client.batchScore([{ ...item('Hello', 'x'), options }]);
+    expect(batches[0]?.[0]?.options).toEqual({
+      routing: rewardV1.Routing.FORCED,
+      task: 'qa',
+      aggregation: rewardV1.Aggregation.UNCERTAINTY_WEIGHTED,
+      lambda: 0.1,
+      truncation: 2,
+      revision: 'f'.repeat(64),
+      capabilities: ['logic'],
+    });
+  });
+});
+
+describe('route and getModel', () => {
+  it('classifies', async () => {
+    expect(await client.route({ type: 'text', text: 'Hello' })).toEqual({ ...ROUTE, revision: 'r' });
+  });
+
+  it('describes the model', async () => {
+    expect(await client.getModel()).toMatchObject({
+      name: 'spec',
+      tasks: [{ name: 'chat' }],
+      limits: LIMITS,
+    });
+  });
+});
