@@ -1,6 +1,7 @@
 import { DmoermError, type Message } from '@dmoerm/core';
 import { Template } from '@huggingface/jinja';
 import type { NamedTokens } from './source';
+import { honourStripArguments, STRIP_FUNCTIONS } from './strip-calls';
 
 /** Renders messages; with `generationPrompt` up to where the assistant's answer begins. */
 export type Render = (messages: readonly Message[], generationPrompt: boolean) => string;
@@ -16,7 +17,7 @@ const FIXED_DATE = '{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}';
  */
 export function compileTemplate(file: string, source: string, tokens: NamedTokens): Render {
   const template = parse(file, source);
-  const fixed = { ...tokens, tools: null, documents: null };
+  const fixed = { ...STRIP_FUNCTIONS, ...tokens, tools: null, documents: null };
   return (messages, generationPrompt) => {
     try {
       return template.render({ ...fixed, messages, add_generation_prompt: generationPrompt });
@@ -35,7 +36,9 @@ export function compileTemplate(file: string, source: string, tokens: NamedToken
 
 function parse(file: string, source: string): Template {
   try {
-    return new Template(FIXED_DATE + source);
+    const template = new Template(FIXED_DATE + source);
+    honourStripArguments(template);
+    return template;
   } catch (cause) {
     throw new DmoermError({
       code: 'DATA_LOSS',

@@ -5,6 +5,8 @@ import type { OpenFile } from './file';
 const WINDOW = 2 ** 20;
 /** Most bytes of one string: chat templates have some 10 KB. */
 const MAX_STRING_BYTES = 16 * 2 ** 20;
+/** Most bytes of a whole header: a vocabulary of 250,000 tokens with merges takes some 10 MB. */
+const MAX_HEADER_BYTES = 256 * 2 ** 20;
 
 /** Reads little-endian values one after the other; every length is checked against the file before it is believed. */
 export class GgufCursor {
@@ -81,6 +83,8 @@ export class GgufCursor {
     const start = this.position;
     if (start + length > this.file.size)
       throw this.error('FILE_TRUNCATED', `${length} more bytes are needed, the file ends`);
+    if (start + length > MAX_HEADER_BYTES)
+      throw this.error('HEADER_TOO_LARGE', `headers beyond ${MAX_HEADER_BYTES} bytes are not read`);
     if (start + length > this.#windowStart + this.#window.length) {
       this.#window = this.file.read(start, Math.min(Math.max(length, WINDOW), this.file.size - start));
       this.#windowStart = start;
