@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Features of the spec router. */
-export const FEATURES = { buckets: 4096 } as unknown as NgramSpec;
+export const FEATURES: NgramSpec = { buckets: 4096, word_ngrams: [1, 1], char_ngrams: [1, 0], head_words: 0 };
 
 /** Tasks of the spec bundle; each has a word that its conversations hold. */
 export const TASKS = [
@@ -15,16 +15,18 @@ export const TASKS = [
   { name: 'poem', word: 'verse', capabilities: ['rhyme'], learned: false },
 ] as const;
 
-const BUCKETS = 4096;
 /** How much one word counts; the softmax of it is near 1. */
 const WEIGHT = 6;
 
 /** A linear classifier over hashed n-grams, as the recipe writes it: indices, values [n] -> probabilities [labels]. */
 function encodeRouter(): Uint8Array {
   const labels = TASKS.length;
-  const table = new Float32Array(BUCKETS * labels);
+  const table = new Float32Array(FEATURES.buckets * labels);
+  // What every text of one word has, its length, tells no task.
+  const common = hashedNgrams('any', FEATURES).indices;
   TASKS.forEach(({ word }, label) => {
-    for (const index of hashedNgrams(word, FEATURES).indices) table[Number(index) * labels + label] = WEIGHT;
+    for (const index of hashedNgrams(word, FEATURES).indices)
+      if (!common.includes(index)) table[index * labels + label] = WEIGHT;
   });
   const axis = (value: number) => ({
     type: 'int64' as const,
@@ -38,7 +40,7 @@ function encodeRouter(): Uint8Array {
     ],
     outputs: [{ name: 'probabilities', type: 'float32', shape: [labels] }],
     constants: {
-      table: { type: 'float32', shape: [BUCKETS, labels], data: table },
+      table: { type: 'float32', shape: [FEATURES.buckets, labels], data: table },
       columns: axis(1),
       rows: axis(0),
     },
