@@ -3,7 +3,7 @@ import { invalidArgument, type Message } from '@dmoerm/core';
 import { compileTemplate, type Render } from './render';
 import type { TokenizerSource } from './source';
 import type { Segment } from './special-tokens';
-import { bounded, type BpeTokenizer } from './tokenizer';
+import { checkLength, type BpeTokenizer } from './tokenizer';
 
 /** Turns conversations into tokens in the form that the base was trained with. */
 export interface ChatTemplate {
@@ -46,7 +46,8 @@ export function createChatTemplate(source: TokenizerSource, tokenizer: BpeTokeni
     origin: source.template === null ? 'plain' : 'base',
     endTokenId: turn.endTokenId,
     promptTokens: (messages) => {
-      const contents = messages.map((message) => bounded(message.content));
+      const contents = messages.map((message) => message.content);
+      checkLength(...contents);
       const mark = tokenizer.specials.unusedMark([...contents, text]);
       const safe = messages.map(({ role, content }) => ({
         role,
@@ -55,7 +56,8 @@ export function createChatTemplate(source: TokenizerSource, tokenizer: BpeTokeni
       return tokenizer.encodeSegments(tokenizer.specials.split(turn.prompt(safe), mark), true);
     },
     candidateTokens: (answer) => {
-      const mark = tokenizer.specials.unusedMark([bounded(answer), text]);
+      checkLength(answer);
+      const mark = tokenizer.specials.unusedMark([answer, text]);
       const rendered = turn.answer(tokenizer.specials.breakTyped(answer, mark));
       const segments = upToEnd(tokenizer.specials.split(rendered, mark), turn.markersBefore);
       return [...tokenizer.encodeSegments(segments, false), turn.endTokenId];

@@ -4,14 +4,17 @@ import { withFaithfulClasses, withoutFirstPrefix } from './pre-tokenizer';
 import type { TokenizerSource } from './source';
 import { SpecialTokens, type Segment } from './special-tokens';
 
-/** Longest text that is encoded at once, UTF-16 units: a limit on time, far above what fits into any context here. */
-const MAX_TEXT_LENGTH = 1_000_000;
+/**
+ * Longest text that is encoded at once, UTF-16 units. A limit on time: prose takes about 1 µs a character, a single endless word ten times
+ * as much, and nothing else runs meanwhile.
+ */
+const MAX_TEXT_LENGTH = 250_000;
 
 /** Turns text into token ids. */
 export interface Tokenizer {
   /**
    * Ids of plain text: what looks like a special token stays text.
-   * @throws DmoermError INVALID_ARGUMENT, reason `TEXT_TOO_LONG`, beyond 1,000,000 UTF-16 units, as `encodeRendered`.
+   * @throws DmoermError INVALID_ARGUMENT, reason `TEXT_TOO_LONG`, beyond 250,000 UTF-16 units, as `encodeRendered`.
    */
   encode(text: string): number[];
   /** Ids of rendered text: special tokens are recognised. Nothing is added: a begin-of-text token must be in the text. */
@@ -39,11 +42,13 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   encode(text: string): number[] {
-    return this.encodeSegments([{ type: 'text', text: bounded(text) }], true);
+    checkLength(text);
+    return this.encodeSegments([{ type: 'text', text }], true);
   }
 
   encodeRendered(text: string): number[] {
-    return this.encodeSegments(this.specials.split(bounded(text), null), true);
+    checkLength(text);
+    return this.encodeSegments(this.specials.split(text, null), true);
   }
 
   /** Ids of a rendered text in parts; `first`: whether the sequence begins with it. */
@@ -60,15 +65,15 @@ export class BpeTokenizer implements Tokenizer {
   }
 }
 
-/** @throws DmoermError INVALID_ARGUMENT if the text is too long to be encoded. */
-export function bounded(text: string): string {
-  if (text.length > MAX_TEXT_LENGTH)
+/** @throws DmoermError INVALID_ARGUMENT, reason `TEXT_TOO_LONG`, if the texts together are too long to be encoded. */
+export function checkLength(...texts: readonly string[]): void {
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  if (length > MAX_TEXT_LENGTH)
     throw invalidArgument(
       'text',
       'TEXT_TOO_LONG',
-      `the text has ${text.length} UTF-16 units; at most ${MAX_TEXT_LENGTH} are encoded`,
+      `the text has ${length} UTF-16 units; at most ${MAX_TEXT_LENGTH} are encoded`,
     );
-  return text;
 }
 
 /** The library never sees special tokens: they are found before it, so that it cannot find them in what users typed. */
