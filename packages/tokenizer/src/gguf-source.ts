@@ -1,7 +1,7 @@
 import { corrupt, invalidArgument } from '@dmoerm/core';
 import type { Gguf } from '@dmoerm/weights';
 import { byteLevel, GPT2_PATTERN, splitBy, type PreTokenizerPart } from './pre-tokenizer';
-import type { NamedTokens, TokenizerSource } from './source';
+import { withRolesSpecial, type NamedTokens, type TokenizerSource } from './source';
 import type { AddedToken } from './special-tokens';
 
 /** Llama 3's and Qwen's rule for words; they differ in how many digits stay together. */
@@ -51,18 +51,21 @@ export function readGgufTokenizer(file: string, { metadata }: Gguf): TokenizerSo
   const family = readFamily(file, keys);
   const tokens = keys.strings('tokenizer.ggml.tokens');
   const types = keys.numbers('tokenizer.ggml.token_type', tokens.length);
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  const named = readNamedTokens(keys, tokens);
+  const added = tokens.flatMap((content, id) => addedToken(content, id, types[id]));
   return {
     file,
-    addedTokens: tokens.flatMap((content, id) => addedToken(content, id, types[id])),
+    addedTokens: withRolesSpecial(added, vocab, Object.values(named)),
     normalizer: family.normalizer,
     preTokenizer: family.preTokenizer,
     model: {
       type: 'BPE',
-      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      vocab,
       merges: keys.strings('tokenizer.ggml.merges'),
       ignore_merges: family.ignoreMerges,
     },
-    namedTokens: readNamedTokens(keys, tokens),
+    namedTokens: named,
     template: keys.optionalString('tokenizer.chat_template'),
   };
 }

@@ -5,7 +5,7 @@ import { corrupt, invalidArgument } from '@dmoerm/core';
 import { readJson } from '@dmoerm/weights';
 import { z } from 'zod';
 import type { PreTokenizerPart } from './pre-tokenizer';
-import type { BpeModel, NamedTokens, TokenizerSource } from './source';
+import { withRolesSpecial, type BpeModel, type NamedTokens, type TokenizerSource } from './source';
 
 const Id = z
   .int()
@@ -39,7 +39,10 @@ const Token = z
   .nullish()
   .transform((token) => token ?? undefined);
 const Named = z.object({ bos_token: Token, eos_token: Token, unk_token: Token, pad_token: Token });
+const Extra = z.array(Token).nullish().catch(null);
 const TokenizerConfig = Named.extend({
+  additional_special_tokens: Extra,
+  extra_special_tokens: Extra,
   chat_template: z
     .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))])
     .nullish(),
@@ -55,13 +58,19 @@ export async function readHfTokenizer(folder: string): Promise<TokenizerSource> 
   const json = await readJson(file, TokenizerJson);
   const config = await readOptional(join(folder, 'tokenizer_config.json'), TokenizerConfig);
   const map = await readOptional(join(folder, 'special_tokens_map.json'), Named);
+  const model = readModel(file, json.model);
+  const named = namedTokens({ ...map, ...config });
+  const extra = [config?.additional_special_tokens, config?.extra_special_tokens].flatMap(
+    (tokens) => tokens ?? [],
+  );
+  const roles = [...Object.values(named), ...extra.filter((token) => token !== undefined)];
   return {
     file,
-    addedTokens: json.added_tokens,
+    addedTokens: withRolesSpecial(json.added_tokens, model.vocab, roles),
     normalizer: json.normalizer ?? null,
     preTokenizer: (json.pre_tokenizer ?? null) as PreTokenizerPart | null,
-    model: readModel(file, json.model),
-    namedTokens: namedTokens({ ...map, ...config }),
+    model,
+    namedTokens: named,
     template: await readTemplate(folder, config?.chat_template ?? null),
   };
 }

@@ -42,6 +42,13 @@ describe('openTokenizer', () => {
     expect(tokenizer.vocabSize).toBe(403);
   });
 
+  it('takes tokens with a role for special ones even if the file lists them as ordinary', async () => {
+    const added = [{ id: 3, content: '<|end|>', special: false }];
+    const { tokenizer } = await openTokenizer(folders.copy({ tokenizer: { added_tokens: added } }));
+    expect(tokenizer.encodeRendered('<|end|><|user|>')).toEqual([3, 1]);
+    expect(tokenizer.encode('<|end|><|user|>').filter((id) => id < 5)).toEqual([]);
+  });
+
   it('finds added tokens that are not special in plain text too, as transformers does', async () => {
     const token = { id: 403, content: '<tool>', special: false, normalized: false };
     const { tokenizer } = await openTokenizer(folders.copy({ tokenizer: { added_tokens: [token] } }));

@@ -26,3 +26,29 @@ export interface BpeModel {
   readonly merges: readonly (string | readonly string[])[];
   readonly [option: string]: unknown;
 }
+
+/**
+ * The added tokens with every token that has a role among the special ones, as transformers does when it loads a tokenizer: a file may
+ * list them as ordinary ones, or only in its vocabulary.
+ */
+export function withRolesSpecial(
+  added: readonly AddedToken[],
+  vocab: Readonly<Record<string, number>>,
+  roles: readonly string[],
+): readonly AddedToken[] {
+  // A role given to a single letter (some pad with `!`) does not make that letter a marker.
+  const markers = new Set(roles.filter((content) => content.length > 1));
+  const listed = added.map((token) => (markers.has(token.content) ? { ...token, special: true } : token));
+  for (const { content } of added) markers.delete(content);
+  const unlisted = [...markers].filter((content) => Object.hasOwn(vocab, content));
+  return [
+    ...listed,
+    ...unlisted.map((content) => ({
+      id: vocab[content] as number,
+      content,
+      special: true,
+      lstrip: false,
+      rstrip: false,
+    })),
+  ];
+}
