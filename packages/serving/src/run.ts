@@ -12,7 +12,8 @@ const EXIT_FAILED = 1;
 
 /**
  * The life of a service's process: settings, telemetry, start, ready file, and on SIGTERM or SIGINT the drain and exit 0.
- * A service that cannot start prints why and exits with 2 (wrong settings) or 1.
+ * A service that cannot start prints why and exits with 2 (wrong settings, or
+ * no such bundle) or 1.
  */
 export async function runService<O extends Readonly<Record<string, ConfigOption>> & typeof SERVICE_OPTIONS>(
   definition: ConfigDefinition<O>,
@@ -29,7 +30,7 @@ export async function runService<O extends Readonly<Record<string, ConfigOption>
     const { code, message } = DmoermError.from(error);
     logger.fatal({ err: error }, 'the service cannot start');
     process.stderr.write(`dmoerm ${definition.name}: ${message}\n`);
-    process.exit(code === 'INVALID_ARGUMENT' ? EXIT_WRONG_USE : EXIT_FAILED);
+    process.exit(code === 'INVALID_ARGUMENT' || code === 'NOT_FOUND' ? EXIT_WRONG_USE : EXIT_FAILED);
   }
 }
 

@@ -1,3 +1,6 @@
 export { GOLDENS_DIR, goldenAdapter, goldenBase, readExpected, readGoldenCases } from './goldens';
 export type { GoldenCase } from './goldens';
 export { TOLERANCES, relativeError } from './tolerances';
+export { startMesh } from './mesh';
+export type { Mesh, MeshFactories, MeshPart } from './mesh';
+export { SPEC_FEATURES, SPEC_TASKS, createSpecBundle, encodeSpecRouter } from './spec-bundle';

@@ -1,29 +1,8 @@
-import { DmoermError, corrupt, routingText } from '@dmoerm/core';
+import { DmoermError, routingText } from '@dmoerm/core';
 import type { Prompt } from '@dmoerm/core';
 import type { OnnxModel } from '@dmoerm/onnx';
 import { hashedNgrams } from '@dmoerm/tokenizer';
 import type { NgramSpec } from '@dmoerm/tokenizer';
-import { z } from 'zod';
-
-const range = z.tuple([z.int().min(1), z.int().min(0)]).readonly();
-const featuresSchema: z.ZodType<NgramSpec> = z.strictObject({
-  buckets: z.int().min(1),
-  word_ngrams: range,
-  char_ngrams: range,
-  head_words: z.int().min(0),
-});
-
-/** The features of a bundle's router. @throws DmoermError DATA_LOSS, reason `BAD_MANIFEST`. */
-export function parseFeatures(features: unknown): NgramSpec {
-  const parsed = featuresSchema.safeParse(features);
-  if (parsed.success) return parsed.data;
-  const field = `dmoerm.json: router.features.${parsed.error.issues[0]?.path.join('.') ?? ''}`;
-  throw corrupt(
-    field,
-    'BAD_MANIFEST',
-    "the settings of the router's features are not those of hashed n-grams",
-  );
-}
 
 /** Tells the probability of each task. */
 export interface Classifier {

@@ -1,7 +1,7 @@
 import type { Bundle } from '@dmoerm/bundle';
 import { DmoermError } from '@dmoerm/core';
 import type { OnnxRunner } from '@dmoerm/onnx';
-import { createClassifier, parseFeatures } from './classifier';
+import { createClassifier } from './classifier';
 import type { Classifier } from './classifier';
 import type { Fallback } from './gate';
 import type { ScoreScale } from './lesser-rule';
@@ -59,7 +59,7 @@ export async function loadRouterModel(bundle: Bundle, runner: OnnxRunner): Promi
     tasks,
     labels: router.labels,
     fallback: router.fallback,
-    classifier: createClassifier(model, parseFeatures(router.features)),
+    classifier: createClassifier(model, router.features),
     task: (wanted) => tasks.find((task) => task.name === wanted) ?? unknownTask(bundle.taskNames),
     [Symbol.asyncDispose]: () => model.close(),
   };

@@ -99,7 +99,7 @@ function describeError(status: Parameters<typeof fromStatus>[0]): string {
 
 describe('Score', () => {
   it('answers with reward, capabilities, uncertainty, route, revision, digests and timings', async () => {
-    const response = await client.call.score(item('a question', ['four', 'seventh']));
+    const response = await client.call.score(item('a query', ['four', 'seventh']));
     const [first, second] = scores(response);
     expect([first?.reward, second?.reward]).toEqual([4, 7]);
     expect(first?.capabilities).toEqual([
@@ -139,7 +139,7 @@ describe('Score', () => {
   });
 
   it('weights the rewards of two tasks with soft routing', async () => {
-    const response = await client.call.score(item('hello, a question', ['four'], { routing: Routing.SOFT }));
+    const response = await client.call.score(item('hello, a query', ['four'], { routing: Routing.SOFT }));
     expect(expert.requests.map(({ task }) => task).sort()).toEqual(['chat', 'qa']);
     const [score] = scores(response);
     expect(score?.reward).toBeCloseTo(4, 6);
@@ -157,7 +157,7 @@ describe('Score', () => {
   });
 
   it('answers with the capabilities that were asked for, in that order', async () => {
-    const response = await client.call.score(item('a question', ['x'], { capabilities: ['style', 'truth'] }));
+    const response = await client.call.score(item('a query', ['x'], { capabilities: ['style', 'truth'] }));
     expect(scores(response)[0]?.capabilities.map(({ name }) => name)).toEqual(['style', 'truth']);
   });
 
@@ -268,7 +268,7 @@ describe('BatchScore', () => {
       ['NON_FINITE items[1].candidates[0]', 4],
     ],
   ])('refuses %s and scores the other items as ever', async (_, bad, expected) => {
-    const items = [item('hello', ['four']), bad, item('a question', ['x', 'seventh'])];
+    const items = [item('hello', ['four']), bad, item('a query', ['x', 'seventh'])];
     expect(outcomes(await client.call.batchScore({ items }))).toEqual([[4], expected, [1, 7]]);
   });
 
@@ -288,7 +288,7 @@ describe('BatchScore', () => {
 
   it('sends the items of one task together, in chunks, and answers in order', async () => {
     const items = Array.from({ length: 100 }, (_, i) =>
-      item(i % 2 === 0 ? 'hello' : 'a question', ['x'.repeat(i + 1)]),
+      item(i % 2 === 0 ? 'hello' : 'a query', ['x'.repeat(i + 1)]),
     );
     const expected = items.map((_, i) => [i + 1]);
     expect(outcomes(await client.call.batchScore({ items }))).toEqual(expected);
@@ -302,7 +302,7 @@ describe('BatchScore', () => {
     expert.before = ({ task }) => {
       if (task === 'qa') throw unavailable();
     };
-    const items = [item('hello', ['four']), item('a question', ['x'])];
+    const items = [item('hello', ['four']), item('a query', ['x'])];
     expect(outcomes(await client.call.batchScore({ items }))).toEqual([
       [4],
       expect.stringContaining('items[1]'),
@@ -313,7 +313,7 @@ describe('BatchScore', () => {
     expert.before = () => {
       throw unavailable();
     };
-    const items = [item('hello', ['x']), item('a question', ['x'])];
+    const items = [item('hello', ['x']), item('a query', ['x'])];
     await expect(client.call.batchScore({ items })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 

@@ -3,7 +3,7 @@ import { aggregatorV1, expertV1 } from '@dmoerm/protos';
 import { DEFAULT_LIMITS, bindService, startServer, toStatus } from '@dmoerm/rpc';
 import type { ServiceBinding } from '@dmoerm/rpc';
 import { fromTensor, toTensor } from '@dmoerm/serving';
-import { TASKS } from './spec-bundle';
+import { SPEC_TASKS } from '@dmoerm/testing';
 
 const HIDDEN_SIZE = 2;
 
@@ -26,8 +26,8 @@ export function startSpecExpert(): Promise<SpecPeer<expertV1.EvaluateRequest>> {
       evaluate: async (request, { signal }) => {
         peer.requests.push(request);
         await peer.before(request, signal);
-        const task = TASKS.find(({ name }) => name === request.task);
-        const capabilities = [...(task?.capabilities ?? [])];
+        const task = SPEC_TASKS.find(({ name }) => name === request.task);
+        const capabilities = (task?.capabilities ?? []).map(({ name }) => name);
         return {
           results: request.items.map(({ candidates }) => ({
             candidates: candidates.map((text, c) => evaluate(text, c, capabilities.length)),
