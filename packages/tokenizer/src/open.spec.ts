@@ -73,6 +73,29 @@ describe('openTokenizer', () => {
     expect(opened.template.candidateTokens('a')).toEqual([1, 3]);
   });
 
+  it.each([
+    [
+      'digits of every script apart',
+      { type: 'Digits', individual_digits: true },
+      { '١': 0, '٢': 1, '١٢': 2 },
+      ['١', '٢'],
+      '١٢',
+      [0, 1],
+    ],
+    [
+      'U+0085 from punctuation',
+      { type: 'ByteLevel' },
+      { '!': 0, Â: 1, ħ: 2, '!Â': 3 },
+      ['!', 'Â'],
+      '!\u0085',
+      [0, 1, 2],
+    ],
+  ])('keeps %s, where JavaScript classes would not', async (_, pre_tokenizer, vocab, merge, text, ids) => {
+    const model = { type: 'BPE', vocab, merges: [merge] };
+    const tokenizer = { added_tokens: [{ id: 9, content: '<|end|>', special: true }], pre_tokenizer, model };
+    expect((await openTokenizer(folders.copy({ tokenizer }))).tokenizer.encode(text)).toEqual(ids);
+  });
+
   it.each<[string, Record<string, unknown>, string]>([
     ['Unigram', { model: { type: 'Unigram', vocab: [] } }, 'UNSUPPORTED_TOKENIZER'],
     ['a model without merges', { model: { type: 'BPE', vocab: {} } }, 'BAD_TOKENIZER'],
