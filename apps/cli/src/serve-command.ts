@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { invalidArgument } from '@dmoerm/core';
+import type { Command } from 'commander';
+import { EXIT, fail } from './exit';
+import { serviceScript, startMesh, type Mesh, type ServiceName } from './mesh';
+
+const SERVICES: readonly ServiceName[] = ['router', 'expert', 'aggregator'];
+
+/** `dmoerm serve [service]`. */
+export function addServeCommand(program: Command): void {
+  program
+    .command('serve')
+    .description(
+      'Runs the whole mesh on this machine, or one service by name with its own flags (`dmoerm serve expert --help`).\n' +
+        'SIGTERM or Ctrl-C drains: requests in flight are answered first.',
+    )
+    .argument('[service]', `one of: ${SERVICES.join(', ')}`)
+    .argument('[flags...]', 'flags of that service')
+    .option('--bundle <ref>', 'directory, digest or known name', 'default')
+    .option('--listen <address>', 'address of the router', '127.0.0.1:50051')
+    .option('--ready-file <file>', 'written when every service answers, with the addresses as JSON')
+    .allowUnknownOption()
+    .passThroughOptions()
+    .helpOption('--help', 'display help for command')
+    .action(async (service: string | undefined, flags: string[], options: ServeOptions) => {
+      if (service === undefined) return serveMesh(options);
+      const name = SERVICES.find((known) => known === service);
+      if (name === undefined)
+        throw invalidArgument('service', 'UNKNOWN_SERVICE', `no service is called ${service}; there are ${SERVICES.join(', ')}`);
+      return serveOne(name, flags);
+    });
+}
+
+interface ServeOptions {
+  readonly bundle: string;
+  readonly listen: string;
+  readonly readyFile?: string;
+}
+
+async function serveMesh({ bundle, listen, readyFile }: ServeOptions): Promise<void> {
+  const mesh = await startMesh({ bundle, listen, log: 'inherit' });
+  const { router, expert, aggregator } = mesh.services;
+  const addresses = { router: router.address, expert: expert.address, aggregator: aggregator.address };
+  if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
+  process.stderr.write(`ready: router ${router.address}, metrics ${router.metrics ?? 'off'}\n`);
+  const reason = await Promise.race([stopSignal(), mesh.died]);
+  await mesh.stop();
+  if (typeof reason !== 'string') fail(reason);
+}
+
+/** Resolves with the name of the signal that asks this process to end. */
+export function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+async function serveOne(name: ServiceName, flags: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [serviceScript(name), ...flags], { stdio: 'inherit' });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  process.exitCode = code ?? EXIT.itemsFailed;
+}
+
+/** Runs `work` on a mesh that lives as long as it takes; a service that dies meanwhile fails it. */
+export async function withMesh<T>(bundle: string, work: (mesh: Mesh) => Promise<T>): Promise<T> {
+  const mesh = await startMesh({ bundle, listen: '127.0.0.1:0', log: 'quiet' });
+  const died = mesh.died.then((error) => {
+    throw error;
+  });
+  died.catch(() => undefined);
+  try {
+    return await Promise.race([work(mesh), died]);
+  } finally {
+    await mesh.stop();
+  }
+}

@@ -1,0 +1,4 @@
+export { readDataset } from './dataset';
+export { collectExamples } from './examples';
+export { extractEmbeddings } from './extract';
+export { PROBE_TASKS } from './taxonomy';
