@@ -10,6 +10,7 @@ import { addTrainCommand } from './train-command';
 const program = new Command('dmoerm')
   .description('A reward model for RLHF: experts per capability on one base, served over gRPC.')
   .version('0.1.0')
+  .enablePositionalOptions()
   .showHelpAfterError('(--help explains the command)')
   .exitOverride((error) => {
     // Commander's own codes: help and version are no failure, everything else is wrong use.

@@ -2,3 +2,5 @@ export { readDataset } from './dataset';
 export { collectExamples } from './examples';
 export { extractEmbeddings } from './extract';
 export { PROBE_TASKS } from './taxonomy';
+export { trainProbe } from './train';
+export type { TrainProbeOptions } from './train';
