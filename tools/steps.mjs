@@ -32,7 +32,7 @@ export function build() {
   must(step('compiling', 'npx', ['tsc', '-b', ...PROJECTS]));
 }
 
-const PROJECTS = ['apps/cli', 'bench', 'services/router', 'services/expert', 'services/aggregator', 'packages/testing', 'packages/client'];
+const PROJECTS = ['apps/cli', 'bench', 'e2e', 'services/router', 'services/expert', 'services/aggregator', 'packages/testing', 'packages/client'];
 
 function must({ ok }) {
   if (!ok) stop('the step above failed');

@@ -17,21 +17,20 @@ for (const name of ['ops', 'decode', 'thread_pool']) {
   failed += Number(bad);
 }
 
-for (const folder of ['packages', 'services'])
-  for (const name of readdirSync(`${ROOT}/${folder}`)) {
-    if (!hasSpecs(`${ROOT}/${folder}/${name}/src`)) continue;
-    const { ok, stdout } = step(`${folder}/${name}`, 'timeout', ['600', 'npx', 'jest', '--forceExit', '--json', '--silent'], {
-      cwd: `${ROOT}/${folder}/${name}`,
-    });
-    try {
-      const result = JSON.parse(stdout.slice(stdout.indexOf('{')));
-      passed += result.numPassedTests;
-      failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
-      skipped += result.numPendingTests;
-    } catch {
-      if (!ok) failed++;
-    }
+const rooms = ['packages', 'services', 'apps'].flatMap((folder) => readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`));
+for (const room of [...rooms, 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
+  const cwd = `${ROOT}/${room}`;
+  const { ok, stdout } = step(room, 'timeout', ['600', 'npx', 'jest', '--forceExit', '--json', '--silent'], { cwd });
+  try {
+    const result = JSON.parse(stdout.slice(stdout.indexOf('{')));
+    passed += result.numPassedTests;
+    skipped += result.numPendingTests;
+    // A run that fails without a failed test (a leak, a crash at the end) counts as one failure.
+    failed += Math.max(result.numFailedTests + result.numRuntimeErrorTestSuites, ok ? 0 : 1);
+  } catch {
+    failed++;
   }
+}
 
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

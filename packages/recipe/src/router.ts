@@ -129,17 +129,6 @@ export function routerAccuracy(router: RouterWeights, texts: readonly RoutedText
   return texts.filter(({ text, label }) => bestLabel(router, text) === label).length / texts.length;
 }
 
-/** Mean over labels of the harmonic mean of precision and recall. */
-export function macroF1(router: RouterWeights, texts: readonly RoutedText[]): number {
-  const guesses = texts.map(({ text, label }) => ({ label, guess: bestLabel(router, text) }));
-  const labels = [...new Set(texts.map(({ label }) => label))];
-  const f1 = labels.map((one) => {
-    const hits = guesses.filter(({ label, guess }) => label === one && guess === one).length;
-    return (2 * hits) / (guesses.filter(({ label }) => label === one).length + guesses.filter(({ guess }) => guess === one).length);
-  });
-  return f1.reduce((a, b) => a + b, 0) / labels.length;
-}
-
 /** Scales the logits so that the probabilities fit the validation labels best: confidence means what it says. */
 function withTemperature(router: RouterWeights, valid: readonly RoutedText[]): RouterWeights {
   const scaled = (factor: number): RouterWeights => ({

@@ -7,6 +7,7 @@ import { writeSafetensors } from '@dmoerm/weights';
 import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
 import { mayShip, readDataset, type Dataset, type Pair } from './dataset';
 import type { EmbeddingCache } from './embeddings';
+import { fitTemperature } from './calibrate';
 import { evaluateGroup, formatEvaluations, type Evaluation, type JudgedPair } from './evaluate';
 import { collectExamples, type TaskExamples } from './examples';
 import { extractEmbeddings, type TaskEmbeddings } from './extract';
@@ -145,6 +146,7 @@ async function trainTask(
     { name: 'embedding_mean', shape: [K, d], data: mean },
   ]);
   await writeFile(put(`aggregators/${task.name}.onnx`), encodeAggregator(aggregator));
+  const margins = valid.map(({ chosen, rejected }) => aggregate(aggregator, chosen) - aggregate(aggregator, rejected));
   const rewards = moments(responses.map((u) => aggregate(aggregator, u)));
   return {
     name: task.name,
@@ -166,7 +168,7 @@ async function trainTask(
         score_std: scores.std,
       };
     }),
-    calibration: { reward_mean: rewards.mean, reward_std: rewards.std, temperature: 1 },
+    calibration: { reward_mean: rewards.mean, reward_std: rewards.std, temperature: fitTemperature(margins) },
   };
 }
 

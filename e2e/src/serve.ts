@@ -1,0 +1,45 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, watch } from 'node:fs';
+import { join } from 'node:path';
+
+const CLI = join(__dirname, '..', '..', 'apps', 'cli', 'bin', 'dmoerm.js');
+
+/** A running `dmoerm serve`. */
+export interface Served {
+  readonly child: ChildProcess;
+  /** host:port by service. */
+  readonly addresses: Readonly<Record<'router' | 'expert' | 'aggregator', string>>;
+  /** What it has written to standard error so far. */
+  readonly log: () => string;
+}
+
+/** Starts the whole mesh as a user would, with processes of its own; resolves when it is ready. @throws if it ends before. */
+export async function serve(bundle: string, folder: string, flags: readonly string[] = []): Promise<Served> {
+  const readyFile = join(folder, `ready-${Date.now()}.json`);
+  const watcher = watch(folder);
+  const { child, log } = run(['serve', '--bundle', bundle, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...flags]);
+  const appears = async (): Promise<true> => {
+    while (!existsSync(readyFile) || readFileSync(readyFile, 'utf8') === '') await once(watcher, 'change');
+    return true;
+  };
+  const ready = await Promise.race([appears(), once(child, 'exit').then(() => false)]);
+  watcher.close();
+  if (!ready) throw new Error(`the mesh did not start: ${log()}`);
+  return { child, addresses: JSON.parse(readFileSync(readyFile, 'utf8')) as Served['addresses'], log };
+}
+
+/** Runs the command line; its standard error is kept. */
+export function run(args: readonly string[]): { child: ChildProcess; log: () => string } {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  return { child, log: () => text };
+}
+
+/** Exit status of a process that ends by itself or was asked to. */
+export async function exitStatus(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null) return child.exitCode;
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code;
+}

@@ -1,0 +1,122 @@
+import { createOnnxRunner } from '@dmoerm/onnx';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hashedNgrams } from '@dmoerm/tokenizer';
+import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
+import { fitTemperature } from './calibrate';
+import { accuracy, type JudgedPair } from './evaluate';
+import { fitPairHead, fitRatingHead, headScore, softplus, type EmbeddedPair } from './head';
+import { makeUpPrompts } from './made-up-prompts';
+import { createRandom, normal } from './random';
+import { encodeRouter, routerAccuracy, routeText, trainRouter } from './router';
+
+const D = 24;
+const OPTIONS = { hidden: 4, heads: 3, epochs: 6, learningRate: 3e-3, weightDecay: 0.1, seed: 1 };
+
+/** Pairs whose preferred side has the larger first coordinate, plus noise in the others. */
+function pairs(count: number, seed: number): EmbeddedPair[] {
+  const random = createRandom(seed);
+  const vector = (first: number): Float32Array => Float32Array.from({ length: D }, (_, i) => (i === 0 ? first : normal(random)));
+  return Array.from({ length: count }, () => {
+    const [a, b] = [normal(random), normal(random)];
+    return { chosen: vector(Math.max(a, b)), rejected: vector(Math.min(a, b)) };
+  });
+}
+
+const share = (rows: readonly EmbeddedPair[], score: (u: Float32Array) => number): number =>
+  rows.filter(({ chosen, rejected }) => score(chosen) > score(rejected)).length / rows.length;
+
+it('a head learns what decides its pairs, and reversed labels learn the opposite', () => {
+  const train = pairs(400, 1);
+  const head = fitPairHead(train, 1);
+  expect(share(pairs(300, 2), (u) => headScore(head, u))).toBeGreaterThan(0.9);
+  const reversed = fitPairHead(train.map(({ chosen, rejected }) => ({ chosen: rejected, rejected: chosen })), 1);
+  expect(share(pairs(300, 2), (u) => headScore(reversed, u))).toBeLessThan(0.1);
+});
+
+it('a rating head gives ratings back as sigmoid(score)', () => {
+  const rows = pairs(300, 3).map(({ chosen }) => ({ embedding: chosen, rating: 1 / (1 + Math.exp(-(chosen[0] ?? 0) - 0.5)) }));
+  const head = fitRatingHead(rows, 1e-3);
+  for (const { embedding, rating } of rows.slice(0, 20)) expect(1 / (1 + Math.exp(-headScore(head, embedding)))).toBeCloseTo(rating, 1);
+});
+
+it('the loss stays finite at margins of 10,000', () => {
+  expect(softplus(10_000)).toBe(10_000);
+  expect(softplus(-10_000)).toBe(0);
+});
+
+it('equal seeds train equal aggregators, other seeds others', () => {
+  const [train, valid] = [pairs(100, 4), pairs(50, 5)];
+  const same = [1, 2].map(() => encodeAggregator(trainAggregator(train, valid, OPTIONS)));
+  expect(same[0]).toEqual(same[1]);
+  expect(encodeAggregator(trainAggregator(train, valid, { ...OPTIONS, seed: 2 }))).not.toEqual(same[0]);
+});
+
+it('temperature: margins twice as large need one twice as high', () => {
+  const random = createRandom(6);
+  const margins = Array.from({ length: 400 }, () => normal(random) + 0.7);
+  expect(fitTemperature(margins.map((m) => 2 * m)) / fitTemperature(margins)).toBeCloseTo(2, 2);
+});
+
+describe('the evaluator', () => {
+  const pair = (promptId: string, margin: number): JudgedPair => ({ source: 's', promptId, margin, lengthDifference: 1, lengthRatio: 1 });
+
+  it('averages within a prompt first, counts exact ties half, and reversed ranks give 1 - accuracy', () => {
+    const rows = [pair('a', 1), pair('a', -1), pair('a', -2), pair('b', 3), pair('c', 0)];
+    const { value, low, high, prompts } = accuracy(rows);
+    expect(value).toBeCloseTo((1 / 3 + 1 + 0.5) / 3, 12);
+    expect(prompts).toBe(3);
+    expect(low).toBeLessThanOrEqual(value);
+    expect(high).toBeGreaterThanOrEqual(value);
+    expect(accuracy(rows.map((row) => ({ ...row, margin: -row.margin }))).value).toBeCloseTo(1 - value, 12);
+  });
+
+  it('gives wider intervals to pairs that share prompts', () => {
+    const random = createRandom(7);
+    const alone = Array.from({ length: 200 }, (_, i) => pair(`${i}`, random() - 0.5));
+    const clustered = alone.map((_, i) => pair(`${i % 10}`, (i % 10) - 4.5));
+    const width = ({ low, high }: { low: number; high: number }): number => high - low;
+    expect(width(accuracy(clustered))).toBeGreaterThan(2 * width(accuracy(alone)));
+  });
+});
+
+describe('what is exported says in ONNX what was trained', () => {
+  let folder: string;
+  const runner = createOnnxRunner();
+  beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'dmoerm-probe-'))));
+  afterAll(async () => {
+    await runner[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
+
+  it('aggregator', async () => {
+    const aggregator = trainAggregator(pairs(100, 8), pairs(50, 9), OPTIONS);
+    await writeFile(join(folder, 'a.onnx'), encodeAggregator(aggregator));
+    const model = await runner.open(join(folder, 'a.onnx'));
+    const u = pairs(1, 10)[0]?.chosen ?? new Float32Array();
+    const [outputs] = await model.run([{ embeddings: { type: 'float32', shape: [1, D], data: Float32Array.from(u) } }]);
+    const rewards = outputs?.['rewards']?.data as Float32Array;
+    expect(rewards.length).toBe(OPTIONS.heads);
+    expect(rewards.reduce((a, b) => a + b, 0) / rewards.length).toBeCloseTo(aggregate(aggregator, u), 4);
+  });
+
+  it('router, which tells made-up prompts apart', async () => {
+    const labels = ['chat', 'harmlessness', 'text_creation'];
+    const spec = { buckets: 2048, word_ngrams: [1, 2], char_ngrams: [3, 4], head_words: 6 } as const;
+    const router = trainRouter(makeUpPrompts(labels, 60, 1), makeUpPrompts(labels, 20, 2), { spec, ridges: [0.1] });
+    expect(routerAccuracy(router, makeUpPrompts(labels, 50, 3))).toBeGreaterThan(0.9);
+    await writeFile(join(folder, 'r.onnx'), encodeRouter(router));
+    const model = await runner.open(join(folder, 'r.onnx'));
+    const text = 'Write a poem about the sea.';
+    const { indices, values } = hashedNgrams(text, spec);
+    const [outputs] = await model.run([
+      {
+        indices: { type: 'int64', shape: [indices.length], data: BigInt64Array.from(indices, BigInt) },
+        values: { type: 'float32', shape: [values.length], data: Float32Array.from(values) },
+      },
+    ]);
+    const probabilities = [...(outputs?.['probabilities']?.data as Float32Array)];
+    routeText(router, text).forEach((p, i) => expect(probabilities[i]).toBeCloseTo(p, 5));
+  });
+});
