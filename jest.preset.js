@@ -6,7 +6,10 @@ module.exports = {
   transform: {
     '^.+\\.(t|j)s$': [
       '@swc/jest',
-      { jsc: { parser: { syntax: 'typescript', explicitResourceManagement: true }, target: 'es2022' }, module: { type: 'commonjs' } },
+      {
+        jsc: { parser: { syntax: 'typescript', explicitResourceManagement: true }, target: 'es2022' },
+        module: { type: 'commonjs' },
+      },
     ],
   },
 };

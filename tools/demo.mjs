@@ -5,7 +5,10 @@ import { build, ROOT } from './steps.mjs';
 
 build();
 const dmoerm = (args, stdout = 'inherit') =>
-  spawnSync(process.execPath, [`${ROOT}/apps/cli/bin/dmoerm.js`, ...args], { cwd: ROOT, stdio: ['ignore', stdout, 'inherit'] }).status;
+  spawnSync(process.execPath, [`${ROOT}/apps/cli/bin/dmoerm.js`, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', stdout, 'inherit'],
+  }).status;
 
 process.stdout.write('fetching the base (98 MB, once)\n');
 if (dmoerm(['base', 'pull', 'smollm2-135m']) !== 0) process.exit(3);
@@ -13,6 +16,8 @@ process.stdout.write('starting router, expert and aggregator, scoring examples/c
 const json = process.argv.indexOf('--json');
 const score = ['score', 'examples/conversations.jsonl'];
 const status =
-  json < 0 ? dmoerm(score) : dmoerm([...score, '--output', 'jsonl'], openSync(process.argv[json + 1] ?? 'demo.jsonl', 'w'));
+  json < 0
+    ? dmoerm(score)
+    : dmoerm([...score, '--output', 'jsonl'], openSync(process.argv[json + 1] ?? 'demo.jsonl', 'w'));
 // One item of the examples is broken on purpose: status 1 says that it was told apart from the others.
 process.exit(status === 1 ? 0 : (status ?? 1));

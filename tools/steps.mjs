@@ -10,18 +10,31 @@ export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 export function step(label, command, args, options = {}) {
   const start = Date.now();
   process.stdout.write(`${label} ... `);
-  const run = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, NX_DAEMON: 'false' }, ...options });
-  process.stdout.write(`${run.status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - start) / 1000).toFixed(1)} s)\n`);
-  if (run.status !== 0) process.stderr.write(`${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}\n`);
+  const run = spawnSync(command, args, {
+    cwd: ROOT,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, NX_DAEMON: 'false' },
+    ...options,
+  });
+  process.stdout.write(
+    `${run.status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - start) / 1000).toFixed(1)} s)\n`,
+  );
+  if (run.status !== 0)
+    process.stderr.write(`${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}\n`);
   return { ok: run.status === 0, stdout: run.stdout ?? '' };
 }
 
 /** Checks the tools, installs packages, builds the engine and the services. Exits with 2 and the remedy if something is missing. */
 export function build() {
-  if (Number(process.versions.node.split('.')[0]) < 20) stop(`node ${process.version} is too old; 20 or later is needed`);
+  if (Number(process.versions.node.split('.')[0]) < 20)
+    stop(`node ${process.version} is too old; 20 or later is needed`);
   for (const [tool, remedy] of [
     ['cmake', 'Debian, Ubuntu: apt-get install cmake; Fedora: dnf install cmake; macOS: brew install cmake'],
-    ['c++', 'Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install'],
+    [
+      'c++',
+      'Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install',
+    ],
   ])
     if (spawnSync(tool, ['--version']).status !== 0) stop(`${tool} is not installed. ${remedy}`);
   const lock = `${ROOT}/node_modules/.package-lock.json`;
@@ -32,7 +45,16 @@ export function build() {
   must(step('compiling', 'npx', ['tsc', '-b', ...PROJECTS]));
 }
 
-const PROJECTS = ['apps/cli', 'bench', 'e2e', 'services/router', 'services/expert', 'services/aggregator', 'packages/testing', 'packages/client'];
+const PROJECTS = [
+  'apps/cli',
+  'bench',
+  'e2e',
+  'services/router',
+  'services/expert',
+  'services/aggregator',
+  'packages/testing',
+  'packages/client',
+];
 
 function must({ ok }) {
   if (!ok) stop('the step above failed');

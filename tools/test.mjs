@@ -17,10 +17,14 @@ for (const name of ['ops', 'decode', 'thread_pool']) {
   failed += Number(bad);
 }
 
-const rooms = ['packages', 'services', 'apps'].flatMap((folder) => readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`));
+const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
+  readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`),
+);
 for (const room of [...rooms, 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
   const cwd = `${ROOT}/${room}`;
-  const { ok, stdout } = step(room, 'timeout', ['600', 'npx', 'jest', '--forceExit', '--json', '--silent'], { cwd });
+  const { ok, stdout } = step(room, 'timeout', ['600', 'npx', 'jest', '--forceExit', '--json', '--silent'], {
+    cwd,
+  });
   try {
     const result = JSON.parse(stdout.slice(stdout.indexOf('{')));
     passed += result.numPassedTests;

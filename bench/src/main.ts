@@ -3,7 +3,9 @@ import { benchPrefill } from './prefill';
 import { report } from './records';
 
 const program = new Command('npm run bench --')
-  .description('Measures the engine beside its peers in one run. Prints a table; --json also writes the records.')
+  .description(
+    'Measures the engine beside its peers in one run. Prints a table; --json also writes the records.',
+  )
   .showHelpAfterError();
 
 program
@@ -18,7 +20,12 @@ program
   .option('--json <file>', 'write the records here, JSON lines')
   .action(async (base: string, options: { quick: boolean; threads: number; json?: string }) => {
     const lengths = options.quick ? [128, 512] : [64, 128, 256, 512, 1024];
-    const records = await benchPrefill({ base, lengths, threads: options.threads, rounds: options.quick ? 1 : 3 });
+    const records = await benchPrefill({
+      base,
+      lengths,
+      threads: options.threads,
+      rounds: options.quick ? 1 : 3,
+    });
     report(records, options.json ?? null);
   });
 

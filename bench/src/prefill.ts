@@ -34,7 +34,9 @@ export async function benchPrefill(options: PrefillOptions): Promise<BenchRecord
     }
     const value = median(own);
     const against =
-      peer.length === 0 ? {} : { peer: 'transformers', peer_value: median(peer), ratio: value / median(peer) };
+      peer.length === 0
+        ? {}
+        : { peer: 'transformers', peer_value: median(peer), ratio: value / median(peer) };
     const name = `SmolLM2-135M float32 T=${tokens} threads=${options.threads} isa=${engine.info.isa}`;
     records.push({ bench: 'prefill', case: name, metric: 'prefill', unit: 'tokens/s', value, ...against });
   }

@@ -36,9 +36,18 @@ export function report(records: readonly BenchRecord[], jsonFile: string | null)
     r.ratio === undefined ? '' : `${r.ratio.toFixed(2)} x`,
   ]);
   const widths = [0, 1, 2, 3].map((c) => Math.max(...rows.map((row) => (row[c] ?? '').length)));
-  for (const row of rows) process.stdout.write(`${row.map((cell, c) => cell.padEnd(widths[c] ?? 0)).join('  ').trimEnd()}\n`);
+  for (const row of rows)
+    process.stdout.write(
+      `${row
+        .map((cell, c) => cell.padEnd(widths[c] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    );
   if (jsonFile !== null)
-    writeFileSync(jsonFile, [describeMachine(), ...records].map((line) => `${JSON.stringify(line)}\n`).join(''));
+    writeFileSync(
+      jsonFile,
+      [describeMachine(), ...records].map((line) => `${JSON.stringify(line)}\n`).join(''),
+    );
 }
 
 function round(value: number): string {

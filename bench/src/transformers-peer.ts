@@ -5,7 +5,12 @@ import { join } from 'node:path';
 const PYTHON = process.env['DMOERM_PEER_PYTHON'];
 
 /** Prefill speed of transformers on the same file, float32; null without the peer's interpreter. */
-export function transformersTokensPerSecond(gguf: string, tokens: number, threads: number, repeats: number): number | null {
+export function transformersTokensPerSecond(
+  gguf: string,
+  tokens: number,
+  threads: number,
+  repeats: number,
+): number | null {
   if (PYTHON === undefined) return null;
   const script = join(__dirname, '..', '..', 'tools', 'goldens', 'speed.py');
   const options = ['--threads', `${threads}`, '--lengths', `${tokens}`, '--repeats', `${repeats}`];

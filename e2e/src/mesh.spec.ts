@@ -16,13 +16,18 @@ beforeAll(() => createSpecBundle(bundle, folder));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function item(word: string, ...candidates: string[]): ScoreItem {
-  return { prompt: { type: 'conversation', messages: [{ role: 'user', content: `${word}, ${words.join(' ')}` }] }, candidates };
+  return {
+    prompt: { type: 'conversation', messages: [{ role: 'user', content: `${word}, ${words.join(' ')}` }] },
+    candidates,
+  };
 }
 
 /** Rewards, capability scores and contributions of all candidates; a failure has none. */
 function numbers(result: ItemResult): unknown {
   if (result.type === 'error') return result.error.reason;
-  return result.candidates.map((one) => (one.type === 'score' ? [one.reward, one.capabilities] : one.error.reason));
+  return result.candidates.map((one) =>
+    one.type === 'score' ? [one.reward, one.capabilities] : one.error.reason,
+  );
 }
 
 describe('a mesh of processes', () => {
@@ -45,7 +50,10 @@ describe('a mesh of processes', () => {
     }
   });
 
-  const candidates = Array.from({ length: 64 }, (_, n) => words.slice(0, 1 + (n % words.length)).join(' ') + ` number ${n}`);
+  const candidates = Array.from(
+    { length: 64 },
+    (_, n) => words.slice(0, 1 + (n % words.length)).join(' ') + ` number ${n}`,
+  );
 
   it.each(SPEC_TASKS.map(({ name, word }) => [name, word]))(
     '%s: a candidate alone, in a batch of 64, reordered, on 1 and 2 threads has the same bits',
@@ -55,7 +63,9 @@ describe('a mesh of processes', () => {
       const scores = numbers(batch) as unknown[];
       expect(scores.every(Array.isArray)).toBe(true);
       for (const n of [0, 7, 63])
-        expect(numbers((await two.batchScore([item(word, candidates[n] ?? '')]))[0] as ItemResult)).toEqual([scores[n]]);
+        expect(numbers((await two.batchScore([item(word, candidates[n] ?? '')]))[0] as ItemResult)).toEqual([
+          scores[n],
+        ]);
       const reversed = (await two.batchScore([item(word, ...[...candidates].reverse())]))[0] as ItemResult;
       expect((numbers(reversed) as unknown[]).reverse()).toEqual(scores);
       const other = (await one.batchScore([item(word, 'something else')]))[0] as ItemResult;
@@ -69,15 +79,29 @@ describe('a mesh of processes', () => {
     const [want] = (await client.batchScore([good])).map(numbers);
     const bad: [ScoreItem, string][] = [
       [{ prompt: { type: 'conversation', messages: [] }, candidates: ['a'] }, 'EMPTY_CONVERSATION'],
-      [{ prompt: { type: 'conversation', messages: [{ role: 'assistant', content: 'a' }] }, candidates: ['a'] }, 'LAST_NOT_USER'],
+      [
+        {
+          prompt: { type: 'conversation', messages: [{ role: 'assistant', content: 'a' }] },
+          candidates: ['a'],
+        },
+        'LAST_NOT_USER',
+      ],
       [item('hello'), 'NO_CANDIDATES'],
       [{ ...good, options: { routing: { type: 'forced', task: 'nonsense' } } }, 'UNKNOWN_TASK'],
       [{ ...good, options: { revision: '0'.repeat(64) } }, 'REVISION_NOT_ACTIVE'],
     ];
-    const results = await client.batchScore([good, ...bad.map(([one]) => one), item('hello', '', 'no', 'x '.repeat(5000))]);
+    const results = await client.batchScore([
+      good,
+      ...bad.map(([one]) => one),
+      item('hello', '', 'no', 'x '.repeat(5000)),
+    ]);
     expect(numbers(results[0] as ItemResult)).toEqual(want);
     bad.forEach(([, reason], i) => expect(numbers(results[i + 1] as ItemResult)).toBe(reason));
-    expect(numbers(results.at(-1) as ItemResult)).toEqual(['EMPTY_CANDIDATE', (want as unknown[])[1], 'TOO_LONG']);
+    expect(numbers(results.at(-1) as ItemResult)).toEqual([
+      'EMPTY_CANDIDATE',
+      (want as unknown[])[1],
+      'TOO_LONG',
+    ]);
   });
 
   it('the command line scores a file: good lines keep their rewards, bad lines are named, the status says 1', async () => {
@@ -89,18 +113,37 @@ describe('a mesh of processes', () => {
     let text = '';
     child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
     expect(await exitStatus(child)).toBe(1);
-    const records = text.trim().split('\n').map((one) => JSON.parse(one) as Record<string, never>);
-    expect(records[0]).toMatchObject({ id: 'a', revision: expect.stringMatching(/^[0-9a-f]{64}$/), candidates: [{ degraded: false }, {}] });
+    const records = text
+      .trim()
+      .split('\n')
+      .map((one) => JSON.parse(one) as Record<string, never>);
+    expect(records[0]).toMatchObject({
+      id: 'a',
+      revision: expect.stringMatching(/^[0-9a-f]{64}$/),
+      candidates: [{ degraded: false }, {}],
+    });
     expect(records[1]).toMatchObject({ id: 'line 2', error: { reason: 'BAD_RECORD' } });
-    expect(records[2]).toMatchObject({ id: 'c', error: { reason: 'BAD_RECORD', field: expect.stringContaining('line 3') } });
+    expect(records[2]).toMatchObject({
+      id: 'c',
+      error: { reason: 'BAD_RECORD', field: expect.stringContaining('line 3') },
+    });
   });
 });
 
 describe('what goes wrong with processes', () => {
   it('a dead expert ends the mesh with its name and status 3, and takes no process along', async () => {
     const served = await serve(bundle, folder);
-    const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(served.child.pid)], { encoding: 'utf8' }).trim().split('\n');
-    const expert = Number(children.find((one) => one.includes('expert'))?.trim().split(' ')[0]);
+    const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(served.child.pid)], {
+      encoding: 'utf8',
+    })
+      .trim()
+      .split('\n');
+    const expert = Number(
+      children
+        .find((one) => one.includes('expert'))
+        ?.trim()
+        .split(' ')[0],
+    );
     process.kill(expert, 'SIGKILL');
     expect(await exitStatus(served.child)).toBe(3);
     expect(served.log()).toMatch(/the expert ended by SIGKILL/);
@@ -109,7 +152,9 @@ describe('what goes wrong with processes', () => {
 
   it('a port in use is named with the remedy', async () => {
     const served = await serve(bundle, folder);
-    await expect(serve(bundle, folder, ['--listen', served.addresses.router])).rejects.toThrow(served.addresses.router);
+    await expect(serve(bundle, folder, ['--listen', served.addresses.router])).rejects.toThrow(
+      served.addresses.router,
+    );
     served.child.kill('SIGTERM');
     expect(await exitStatus(served.child)).toBe(0);
   });

@@ -18,7 +18,16 @@ export interface Served {
 export async function serve(bundle: string, folder: string, flags: readonly string[] = []): Promise<Served> {
   const readyFile = join(folder, `ready-${Date.now()}.json`);
   const watcher = watch(folder);
-  const { child, log } = run(['serve', '--bundle', bundle, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...flags]);
+  const { child, log } = run([
+    'serve',
+    '--bundle',
+    bundle,
+    '--listen',
+    '127.0.0.1:0',
+    '--ready-file',
+    readyFile,
+    ...flags,
+  ]);
   const appears = async (): Promise<true> => {
     while (!existsSync(readyFile) || readFileSync(readyFile, 'utf8') === '') await once(watcher, 'change');
     return true;

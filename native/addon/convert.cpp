@@ -18,7 +18,8 @@ double number(const Napi::Object& dto, const char* field) {
 
 int64_t integer(const Napi::Object& dto, const char* field) {
   const double value = number(dto, field);
-  if (!(value >= -9007199254740991.0 && value <= 9007199254740991.0) || value != static_cast<double>(static_cast<int64_t>(value)))
+  if (!(value >= -9007199254740991.0 && value <= 9007199254740991.0) ||
+      value != static_cast<double>(static_cast<int64_t>(value)))
     mistyped(dto, field, "an integer");
   return static_cast<int64_t>(value);
 }
@@ -82,9 +83,11 @@ std::vector<T> objects(const Napi::Object& dto, const char* field, Read read) {
   });
 }
 
-/// Elements of a typed array, copied: the caller's memory may move or change while the engine works.
+/// Elements of a typed array, copied: the caller's memory may move or change while the engine
+/// works.
 template <class T>
-std::vector<T> typed(const Napi::Value& value, napi_typedarray_type type, const Napi::Object& dto, const char* field) {
+std::vector<T> typed(const Napi::Value& value, napi_typedarray_type type, const Napi::Object& dto,
+                     const char* field) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
     mistyped(dto, field, type == napi_int32_array ? "Int32Array" : "Float32Array");
   const auto view = value.As<Napi::TypedArrayOf<T>>();
@@ -97,8 +100,9 @@ std::vector<int32_t> tokens(const Napi::Value& value, const Napi::Object& dto, c
 
 TensorType to_tensor_type(const Napi::Object& dto, const std::string& name) {
   static const std::pair<const char*, TensorType> kTypes[] = {
-      {"F32", TensorType::kF32},   {"F16", TensorType::kF16},   {"BF16", TensorType::kBF16}, {"Q8_0", TensorType::kQ8_0},
-      {"Q4_0", TensorType::kQ4_0}, {"Q4_1", TensorType::kQ4_1}, {"Q4_K", TensorType::kQ4_K}, {"Q6_K", TensorType::kQ6_K}};
+      {"F32", TensorType::kF32},   {"F16", TensorType::kF16},   {"BF16", TensorType::kBF16},
+      {"Q8_0", TensorType::kQ8_0}, {"Q4_0", TensorType::kQ4_0}, {"Q4_1", TensorType::kQ4_1},
+      {"Q4_K", TensorType::kQ4_K}, {"Q6_K", TensorType::kQ6_K}};
   for (const auto& [known, type] : kTypes)
     if (name == known) return type;
   mistyped(dto, "type", "a known tensor type");
@@ -117,8 +121,8 @@ TensorSource to_tensor(const Napi::Object& dto) {
 }
 
 LoraSource to_lora(const Napi::Object& dto) {
-  static constexpr const char* kTargets[kTargetCount] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                         "gate_proj", "up_proj", "down_proj"};
+  static constexpr const char* kTargets[kTargetCount] = {
+      "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   LoraSource lora;
   lora.layer = integer(dto, "layer");
   const std::string target = text(dto, "target");
@@ -189,8 +193,11 @@ EngineOptions to_engine_options(const Napi::Object& dto) {
 TaskSource to_task_source(const Napi::Object& dto) {
   TaskSource source;
   const std::string plan = text(dto, "plan");
-  if (plan != "full" && plan != "top_layers" && plan != "readout") mistyped(dto, "plan", "a sharing plan");
-  source.plan = plan == "full" ? PlanType::kFull : plan == "readout" ? PlanType::kReadout : PlanType::kTopLayers;
+  if (plan != "full" && plan != "top_layers" && plan != "readout")
+    mistyped(dto, "plan", "a sharing plan");
+  source.plan = plan == "full"      ? PlanType::kFull
+                : plan == "readout" ? PlanType::kReadout
+                                    : PlanType::kTopLayers;
   source.top_layers = integer(dto, "topLayers");
   source.files = texts(dto, "files");
   source.adapter = objects<LoraSource>(dto, "adapter", to_lora);
@@ -203,7 +210,8 @@ Batch to_batch(const Napi::Object& dto) {
   batch.prompts = list<std::vector<int32_t>>(
       dto, "prompts", [&](const Napi::Value& value) { return tokens(value, dto, "prompts"); });
   batch.candidates = objects<Candidate>(dto, "candidates", [](const Napi::Object& candidate) {
-    return Candidate{integer(candidate, "prompt"), tokens(candidate.Get("tokens"), candidate, "tokens")};
+    return Candidate{integer(candidate, "prompt"),
+                     tokens(candidate.Get("tokens"), candidate, "tokens")};
   });
   return batch;
 }

@@ -6,8 +6,8 @@
 
 namespace dmoerm::addon {
 
-// Readers of the DTOs declared in packages/engine/src/native.ts: same field names, same order. A missing or mistyped field
-// throws a JS TypeError that names it.
+// Readers of the DTOs declared in packages/engine/src/native.ts: same field names, same order. A
+// missing or mistyped field throws a JS TypeError that names it.
 
 ModelSource to_model_source(const Napi::Object& dto);
 EngineOptions to_engine_options(const Napi::Object& dto);

@@ -14,19 +14,22 @@ struct Nothing {};
 
 Napi::Object object_argument(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsObject())
-    throw Napi::TypeError::New(info.Env(), "native: argument " + std::to_string(index) + " must be an object");
+    throw Napi::TypeError::New(info.Env(),
+                               "native: argument " + std::to_string(index) + " must be an object");
   return info[index].As<Napi::Object>();
 }
 
 int64_t handle_argument(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsNumber())
-    throw Napi::TypeError::New(info.Env(), "native: argument " + std::to_string(index) + " must be a task handle");
+    throw Napi::TypeError::New(
+        info.Env(), "native: argument " + std::to_string(index) + " must be a task handle");
   return info[index].As<Napi::Number>().Int64Value();
 }
 
 Engine& loaded(const std::unique_ptr<Engine>& engine) {
   if (engine == nullptr)
-    throw Error(Code::kFailedPrecondition, "ENGINE_DISPOSED", "", "the engine is not loaded or was disposed of");
+    throw Error(Code::kFailedPrecondition, "ENGINE_DISPOSED", "",
+                "the engine is not loaded or was disposed of");
   return *engine;
 }
 
@@ -35,11 +38,12 @@ Napi::Value undefined(Napi::Env env, Nothing&) { return env.Undefined(); }
 }  // namespace
 
 Napi::Function EngineWrap::define(Napi::Env env) {
-  return DefineClass(env, "NativeEngine",
-                     {InstanceMethod<&EngineWrap::load>("load"), InstanceMethod<&EngineWrap::add_task>("addTask"),
-                      InstanceMethod<&EngineWrap::remove_task>("removeTask"),
-                      InstanceMethod<&EngineWrap::evaluate>("evaluate"),
-                      InstanceMethod<&EngineWrap::dispose>("dispose")});
+  return DefineClass(
+      env, "NativeEngine",
+      {InstanceMethod<&EngineWrap::load>("load"), InstanceMethod<&EngineWrap::add_task>("addTask"),
+       InstanceMethod<&EngineWrap::remove_task>("removeTask"),
+       InstanceMethod<&EngineWrap::evaluate>("evaluate"),
+       InstanceMethod<&EngineWrap::dispose>("dispose")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
@@ -55,7 +59,8 @@ Napi::Value EngineWrap::load(const Napi::CallbackInfo& info) {
       *executor_, Value(),
       [slot = engine_, source, options] {
         if (*slot != nullptr)
-          throw Error(Code::kFailedPrecondition, "ALREADY_LOADED", "", "the engine is loaded already");
+          throw Error(Code::kFailedPrecondition, "ALREADY_LOADED", "",
+                      "the engine is loaded already");
         *slot = std::make_unique<Engine>(*source, options);
         return Loaded{(*slot)->isa(), (*slot)->threads()};
       },
@@ -71,7 +76,9 @@ Napi::Value EngineWrap::add_task(const Napi::CallbackInfo& info) {
   auto source = std::make_shared<TaskSource>(to_task_source(object_argument(info, 0)));
   return run_on<int64_t>(
       *executor_, Value(), [slot = engine_, source] { return loaded(*slot).add_task(*source); },
-      [](Napi::Env env, int64_t& handle) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(handle)); });
+      [](Napi::Env env, int64_t& handle) -> Napi::Value {
+        return Napi::Number::New(env, static_cast<double>(handle));
+      });
 }
 
 Napi::Value EngineWrap::remove_task(const Napi::CallbackInfo& info) {
@@ -96,7 +103,9 @@ Napi::Value EngineWrap::evaluate(const Napi::CallbackInfo& info) {
                             return loaded(*slot).evaluate(handle, *batch, *cancelled);
                           },
                           from_evaluation));
-  call.Set("cancel", Napi::Function::New(info.Env(), [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
+  call.Set("cancel", Napi::Function::New(info.Env(), [cancelled](const Napi::CallbackInfo&) {
+             cancelled->store(true);
+           }));
   return call;
 }
 

@@ -8,7 +8,8 @@
 
 namespace dmoerm::addon {
 
-/// One thread that runs jobs in order: the engine's own, so that neither the event loop nor node's pool waits for it.
+/// One thread that runs jobs in order: the engine's own, so that neither the event loop nor node's
+/// pool waits for it.
 class Executor {
  public:
   Executor();

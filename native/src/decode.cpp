@@ -1,4 +1,5 @@
-// Element types on disk -> float32. Block layouts are those of the GGUF format (ggml): scales first, then packed values.
+// Element types on disk -> float32. Block layouts are those of the GGUF format (ggml): scales
+// first, then packed values.
 
 #include <cmath>
 #include <cstring>
@@ -30,7 +31,8 @@ void decode_q8_0(float* out, const uint8_t* b) {
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(static_cast<int8_t>(b[2 + i]));
 }
 
-/// 32 values: f16 scale, 16 bytes of nibbles (low nibbles first half, high nibbles second half), offset 8.
+/// 32 values: f16 scale, 16 bytes of nibbles (low nibbles first half, high nibbles second half),
+/// offset 8.
 void decode_q4_0(float* out, const uint8_t* b) {
   const float d = from_f16(b);
   for (int i = 0; i < 16; ++i) {
@@ -49,7 +51,8 @@ void decode_q4_1(float* out, const uint8_t* b) {
   }
 }
 
-/// 256 values: f16 super-scale, f16 super-minimum, 12 bytes with eight 6-bit scales and minima, 128 bytes of nibbles.
+/// 256 values: f16 super-scale, f16 super-minimum, 12 bytes with eight 6-bit scales and minima, 128
+/// bytes of nibbles.
 void decode_q4_k(float* out, const uint8_t* b) {
   const float d = from_f16(b);
   const float dmin = from_f16(b + 2);
@@ -68,7 +71,8 @@ void decode_q4_k(float* out, const uint8_t* b) {
   }
 }
 
-/// 256 values: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, f16 super-scale.
+/// 256 values: 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, f16
+/// super-scale.
 void decode_q6_k(float* out, const uint8_t* b) {
   const auto* scales = reinterpret_cast<const int8_t*>(b + 192);
   const float d = from_f16(b + 208);
@@ -78,7 +82,8 @@ void decode_q6_k(float* out, const uint8_t* b) {
     for (int quarter = 0; quarter < 4; ++quarter) {
       for (int i = 0; i < 32; ++i) {
         const uint8_t nibbles = low[quarter % 2 * 32 + i];
-        const int value = (quarter < 2 ? nibbles & 15 : nibbles >> 4) | (((high[i] >> (2 * quarter)) & 3) << 4);
+        const int value =
+            (quarter < 2 ? nibbles & 15 : nibbles >> 4) | (((high[i] >> (2 * quarter)) & 3) << 4);
         const float scale = d * static_cast<float>(scales[half * 8 + quarter * 2 + i / 16]);
         out[half * 128 + quarter * 32 + i] = scale * static_cast<float>(value - 32);
       }

@@ -40,7 +40,8 @@ namespace {
 
 int choose_threads(int wanted) {
   if (wanted < 0 || wanted > 1024)
-    throw Error(Code::kInvalidArgument, "BAD_THREADS", "threads", "threads must lie between 0 (all cores) and 1024");
+    throw Error(Code::kInvalidArgument, "BAD_THREADS", "threads",
+                "threads must lie between 0 (all cores) and 1024");
   return wanted > 0 ? wanted : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
@@ -63,7 +64,8 @@ struct Engine::State {
   Task& task(int64_t handle) {
     const auto found = tasks.find(handle);
     if (found == tasks.end())
-      throw Error(Code::kNotFound, "UNKNOWN_TASK_HANDLE", "task", "this engine has no task " + std::to_string(handle));
+      throw Error(Code::kNotFound, "UNKNOWN_TASK_HANDLE", "task",
+                  "this engine has no task " + std::to_string(handle));
     return found->second;
   }
 
@@ -95,7 +97,8 @@ void Engine::remove_task(int64_t task) {
   state_->tasks.erase(task);
 }
 
-Evaluation Engine::evaluate(int64_t handle, const Batch& batch, const std::atomic<bool>& cancelled) {
+Evaluation Engine::evaluate(int64_t handle, const Batch& batch,
+                            const std::atomic<bool>& cancelled) {
   const std::lock_guard lock(state_->mutex);
   const auto start = std::chrono::steady_clock::now();
   const Task& task = state_->task(handle);
@@ -119,7 +122,8 @@ Evaluation Engine::evaluate(int64_t handle, const Batch& batch, const std::atomi
       result.scores[n * K + e] = score(embedding, task.experts[e]);
     }
   result.engine_ns =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
+          .count();
   return result;
 }
 

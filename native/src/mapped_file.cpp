@@ -16,13 +16,15 @@ namespace dmoerm {
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(Code::kNotFound, "FILE_NOT_FOUND", path, path + ": " + std::strerror(errno));
-  struct stat info {};
+  if (fd < 0)
+    throw Error(Code::kNotFound, "FILE_NOT_FOUND", path, path + ": " + std::strerror(errno));
+  struct stat info{};
   void* memory = MAP_FAILED;
   if (fstat(fd, &info) == 0 && info.st_size > 0)
     memory = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
   close(fd);
-  if (memory == MAP_FAILED) throw Error(Code::kDataLoss, "FILE_UNREADABLE", path, path + ": empty or not mappable");
+  if (memory == MAP_FAILED)
+    throw Error(Code::kDataLoss, "FILE_UNREADABLE", path, path + ": empty or not mappable");
   data_ = static_cast<const uint8_t*>(memory);
   size_ = info.st_size;
 }
@@ -32,16 +34,19 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(other.size_) {}
 
 const uint8_t* MappedFile::bytes_of(const TensorSource& tensor) const {
   const int64_t count = element_count(tensor);
   const int64_t block = block_elements(tensor.type);
   const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
-  if (row % block != 0 || tensor.bytes != count / block * block_bytes(tensor.type) || tensor.offset < 0 ||
-      tensor.offset > size_ || tensor.bytes > size_ - tensor.offset)
+  if (row % block != 0 || tensor.bytes != count / block * block_bytes(tensor.type) ||
+      tensor.offset < 0 || tensor.offset > size_ || tensor.bytes > size_ - tensor.offset)
     throw Error(Code::kDataLoss, "TENSOR_OUT_OF_BOUNDS", tensor.name,
-                path_ + ": tensor " + tensor.name + " does not fit its type and shape or reaches past the end of the file");
+                path_ + ": tensor " + tensor.name +
+                    " does not fit its type and shape or reaches past the end of the file");
   return data_ + tensor.offset;
 }
 
@@ -52,7 +57,8 @@ TensorReader::TensorReader(const std::vector<std::string>& files) {
 
 const uint8_t* TensorReader::raw(const TensorSource& tensor) const {
   if (tensor.file < 0 || tensor.file >= static_cast<int64_t>(files_.size()))
-    throw Error(Code::kInvalidArgument, "UNKNOWN_FILE", tensor.name, "tensor " + tensor.name + " names no known file");
+    throw Error(Code::kInvalidArgument, "UNKNOWN_FILE", tensor.name,
+                "tensor " + tensor.name + " names no known file");
   return files_[tensor.file].bytes_of(tensor);
 }
 
@@ -71,7 +77,8 @@ std::vector<float> TensorReader::read(const TensorSource& tensor, int64_t head_d
     const int64_t head = row / head_dim * head_dim;
     const int64_t i = row - head;
     const int64_t from = head + (i < head_dim / 2 ? 2 * i : 2 * (i - head_dim / 2) + 1);
-    std::memcpy(&ordered[row * width], &values[from * width], static_cast<size_t>(width) * sizeof(float));
+    std::memcpy(&ordered[row * width], &values[from * width],
+                static_cast<size_t>(width) * sizeof(float));
   }
   return ordered;
 }
@@ -80,7 +87,8 @@ int64_t element_count(const TensorSource& tensor) {
   int64_t count = 1;
   for (const int64_t size : tensor.shape)
     if (size < 0 || __builtin_mul_overflow(count, size, &count))
-      throw Error(Code::kDataLoss, "BAD_SHAPE", tensor.name, "tensor " + tensor.name + " has an impossible shape");
+      throw Error(Code::kDataLoss, "BAD_SHAPE", tensor.name,
+                  "tensor " + tensor.name + " has an impossible shape");
   return count;
 }
 

@@ -17,7 +17,8 @@ class MappedFile {
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;
 
-  /// The tensor's bytes. Throws DATA_LOSS naming the tensor if type, shape and bytes disagree or leave the file.
+  /// The tensor's bytes. Throws DATA_LOSS naming the tensor if type, shape and bytes disagree or
+  /// leave the file.
   const uint8_t* bytes_of(const TensorSource& tensor) const;
 
  private:
@@ -34,8 +35,9 @@ class TensorReader {
   /// The raw bytes, valid while the reader lives.
   const uint8_t* raw(const TensorSource& tensor) const;
 
-  /// All elements as float32, row-major; rows reordered if `rope_interleaved` (head_dim rows per head).
-  /// Throws DATA_LOSS, reason NON_FINITE_WEIGHT, naming the tensor and the first bad element.
+  /// All elements as float32, row-major; rows reordered if `rope_interleaved` (head_dim rows per
+  /// head). Throws DATA_LOSS, reason NON_FINITE_WEIGHT, naming the tensor and the first bad
+  /// element.
   std::vector<float> read(const TensorSource& tensor, int64_t head_dim = 0) const;
 
  private:

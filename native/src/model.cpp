@@ -14,7 +14,8 @@ constexpr int64_t kMlpRows = 80 * kPanelRows;
 
 class Forward {
  public:
-  Forward(const Plan& plan, const Task& task, const BaseWeights& base, const Ops& ops, ThreadPool& pool, Workspace& w)
+  Forward(const Plan& plan, const Task& task, const BaseWeights& base, const Ops& ops,
+          ThreadPool& pool, Workspace& w)
       : plan_(plan), task_(task), base_(base), c_(base.config), ops_(ops), pool_(pool), w_(w) {
     rows_ = static_cast<int64_t>(plan.tokens.size());
     groups_ = plan.groups;
@@ -34,7 +35,8 @@ class Forward {
       layer(l);
     }
     std::vector<float> embeddings(rows_ * c_.hidden_size);
-    ops_.rms_norm(embeddings.data(), w_.hidden.data(), base_.norm.data(), rows_, c_.hidden_size, c_.rms_norm_eps, pool_);
+    ops_.rms_norm(embeddings.data(), w_.hidden.data(), base_.norm.data(), rows_, c_.hidden_size,
+                  c_.rms_norm_eps, pool_);
     return embeddings;
   }
 
@@ -70,9 +72,12 @@ class Forward {
       gather(w_.normed, C);
       gather(w_.hidden, C);
       rows_ = static_cast<int64_t>(plan_.pooled_rows.size()) * (forked_ ? experts() : 1);
-      groups_ = forked_ ? expert_groups(static_cast<int64_t>(plan_.pooled_rows.size())) : plan_.pooled_groups;
+      groups_ = forked_ ? expert_groups(static_cast<int64_t>(plan_.pooled_rows.size()))
+                        : plan_.pooled_groups;
       segments_ = plan_.pooled_segments;
-      if (forked_) segments_ = repeat(segments_, static_cast<int64_t>(plan_.pooled_rows.size()), trunk_key_rows / experts());
+      if (forked_)
+        segments_ = repeat(segments_, static_cast<int64_t>(plan_.pooled_rows.size()),
+                           trunk_key_rows / experts());
       positions_ = pooled_positions(key_positions, fork);
       ops_.pack_rows(w_.packed, w_.normed.data(), C, groups_, pool_);
     }
@@ -91,11 +96,12 @@ class Forward {
     rotate(w_.query, layer.q_norm, positions_, c_.head_count);
     rotate(w_.key, layer.k_norm, key_positions, c_.kv_head_count);
     const AttentionShape shape{c_.head_count, c_.kv_head_count, c_.head_dim,
-                               1.0f / std::sqrt(static_cast<float>(c_.head_dim)), c_.sliding_windows[l]};
+                               1.0f / std::sqrt(static_cast<float>(c_.head_dim)),
+                               c_.sliding_windows[l]};
     const int64_t width = c_.head_count * c_.head_dim;
     w_.attended.reserve(rows_ * width);
-    ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows, segments_, shape,
-                   w_.attention, pool_);
+    ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
+                   segments_, shape, w_.attention, pool_);
     ops_.pack_rows(w_.packed, w_.attended.data(), width, groups_, pool_);
     add_projection(w_.hidden.data(), w_.packed, groups_, layer, l, Target::kO);
   }
@@ -118,61 +124,72 @@ class Forward {
     }
   }
 
-  /// y = x W^T + bias + the groups' LoRA. At the fork the base product is taken once and copied to every expert.
-  void project(Buffer<float>& y, const PackedRows& x, const LayerWeights& layer, int64_t l, Target target, int64_t rows,
-               bool fork) {
+  /// y = x W^T + bias + the groups' LoRA. At the fork the base product is taken once and copied to
+  /// every expert.
+  void project(Buffer<float>& y, const PackedRows& x, const LayerWeights& layer, int64_t l,
+               Target target, int64_t rows, bool fork) {
     const int64_t width = layer.matrix(target).N;
     y.reserve(rows * width);
     if (!fork) {
       set_projection(y.data(), x, groups_, layer, l, target);
       return;
     }
-    ops_.linear(y.data(), x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target), layer.bias_of(target),
-                false, pool_);
+    ops_.linear(y.data(), x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target),
+                layer.bias_of(target), false, pool_);
     replicate(y, rows * width);
     for (int64_t e = 0; e < experts(); ++e)
-      add_lora(y.data() + e * rows * width, x, 0, {0, rows}, task_.experts[e].adapter.find(l, target));
+      add_lora(y.data() + e * rows * width, x, 0, {0, rows},
+               task_.experts[e].adapter.find(l, target));
   }
 
-  void set_projection(float* y, const PackedRows& x, const std::vector<RowGroup>& groups, const LayerWeights& layer,
-                      int64_t l, Target target) {
-    ops_.linear(y, x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target), layer.bias_of(target), false, pool_);
+  void set_projection(float* y, const PackedRows& x, const std::vector<RowGroup>& groups,
+                      const LayerWeights& layer, int64_t l, Target target) {
+    ops_.linear(y, x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target),
+                layer.bias_of(target), false, pool_);
     add_loras(y, x, groups, l, target);
   }
 
-  void add_projection(float* y, const PackedRows& x, const std::vector<RowGroup>& groups, const LayerWeights& layer,
-                      int64_t l, Target target) {
-    ops_.linear(y, x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target), layer.bias_of(target), true, pool_);
+  void add_projection(float* y, const PackedRows& x, const std::vector<RowGroup>& groups,
+                      const LayerWeights& layer, int64_t l, Target target) {
+    ops_.linear(y, x, 0, static_cast<int64_t>(x.panels.size()), layer.matrix(target),
+                layer.bias_of(target), true, pool_);
     add_loras(y, x, groups, l, target);
   }
 
-  void add_loras(float* y, const PackedRows& x, const std::vector<RowGroup>& groups, int64_t l, Target target) {
+  void add_loras(float* y, const PackedRows& x, const std::vector<RowGroup>& groups, int64_t l,
+                 Target target) {
     for (size_t g = 0; g < groups.size(); ++g)
       add_lora(y, x, static_cast<int64_t>(g), groups[g], adapters_[g]->find(l, target));
   }
 
   /// y[rows of the group] += (x A^T) B^T; x's group is `group`.
-  void add_lora(float* y, const PackedRows& x, int64_t group, const RowGroup& rows, const LoraWeights* lora) {
+  void add_lora(float* y, const PackedRows& x, int64_t group, const RowGroup& rows,
+                const LoraWeights* lora) {
     if (lora == nullptr || rows.count == 0) return;
     const int64_t rank = lora->a.N;
     w_.low_rank.reserve((rows.begin + rows.count) * rank);
-    ops_.linear(w_.low_rank.data(), x, x.group_panels[group], x.group_panels[group + 1], lora->a, nullptr, false, pool_);
+    ops_.linear(w_.low_rank.data(), x, x.group_panels[group], x.group_panels[group + 1], lora->a,
+                nullptr, false, pool_);
     ops_.pack_rows(w_.packed_low_rank, w_.low_rank.data(), rank, {rows}, pool_);
-    ops_.linear(y, w_.packed_low_rank, 0, static_cast<int64_t>(w_.packed_low_rank.panels.size()), lora->b, nullptr, true,
-                pool_);
+    ops_.linear(y, w_.packed_low_rank, 0, static_cast<int64_t>(w_.packed_low_rank.panels.size()),
+                lora->b, nullptr, true, pool_);
   }
 
-  void normalise(Buffer<float>& out, const float* x, const std::vector<float>& weight, int64_t rows) {
+  void normalise(Buffer<float>& out, const float* x, const std::vector<float>& weight,
+                 int64_t rows) {
     out.reserve(rows * c_.hidden_size);
     ops_.rms_norm(out.data(), x, weight.data(), rows, c_.hidden_size, c_.rms_norm_eps, pool_);
   }
 
   /// Per-head norm where the model has one, then RoPE.
-  void rotate(Buffer<float>& x, const std::vector<float>& norm, const std::vector<int32_t>& positions, int64_t heads) {
+  void rotate(Buffer<float>& x, const std::vector<float>& norm,
+              const std::vector<int32_t>& positions, int64_t heads) {
     const auto rows = static_cast<int64_t>(positions.size());
     if (!norm.empty())
-      ops_.rms_norm(x.data(), x.data(), norm.data(), rows * heads, c_.head_dim, c_.rms_norm_eps, pool_);
-    ops_.rope(x.data(), positions.data(), w_.rope.cosines(), w_.rope.sines(), rows, heads, c_.head_dim, pool_);
+      ops_.rms_norm(x.data(), x.data(), norm.data(), rows * heads, c_.head_dim, c_.rms_norm_eps,
+                    pool_);
+    ops_.rope(x.data(), positions.data(), w_.rope.cosines(), w_.rope.sines(), rows, heads,
+              c_.head_dim, pool_);
   }
 
   /// Keeps the pooled rows of x (rows, width), in their order.
@@ -189,31 +206,36 @@ class Forward {
     std::swap(x, w_.forked);
   }
 
-  std::vector<int32_t> pooled_positions(const std::vector<int32_t>& key_positions, bool fork) const {
+  std::vector<int32_t> pooled_positions(const std::vector<int32_t>& key_positions,
+                                        bool fork) const {
     const int64_t copies = forked_ ? experts() : 1;
     const auto stride = static_cast<int64_t>(key_positions.size()) / (fork ? experts() : copies);
     std::vector<int32_t> positions;
     for (int64_t e = 0; e < copies; ++e)
-      for (const int64_t row : plan_.pooled_rows) positions.push_back(key_positions[e * stride + row]);
+      for (const int64_t row : plan_.pooled_rows)
+        positions.push_back(key_positions[e * stride + row]);
     return positions;
   }
 
   /// K copies of the first `count` elements, one after another.
   void replicate(Buffer<float>& x, int64_t count) {
     w_.forked.reserve(experts() * count);
-    pool_.run(experts(), [&](int64_t e, int) { std::copy(x.data(), x.data() + count, w_.forked.data() + e * count); });
+    pool_.run(experts(), [&](int64_t e, int) {
+      std::copy(x.data(), x.data() + count, w_.forked.data() + e * count);
+    });
     std::swap(x, w_.forked);
   }
 
   std::vector<int32_t> repeat(const std::vector<int32_t>& positions) const {
     std::vector<int32_t> all;
-    for (int64_t e = 0; e < experts(); ++e) all.insert(all.end(), positions.begin(), positions.end());
+    for (int64_t e = 0; e < experts(); ++e)
+      all.insert(all.end(), positions.begin(), positions.end());
     return all;
   }
 
   /// K copies of the segments, the e-th shifted by e times the given numbers of query and key rows.
-  std::vector<AttentionSegment> repeat(const std::vector<AttentionSegment>& segments, int64_t query_rows,
-                                       int64_t key_rows) const {
+  std::vector<AttentionSegment> repeat(const std::vector<AttentionSegment>& segments,
+                                       int64_t query_rows, int64_t key_rows) const {
     std::vector<AttentionSegment> all;
     for (int64_t e = 0; e < experts(); ++e)
       for (AttentionSegment segment : segments) {
@@ -230,7 +252,8 @@ class Forward {
     return groups;
   }
 
-  /// The groups' rows within [begin, begin + count), counted from begin; as many groups as there are, some empty.
+  /// The groups' rows within [begin, begin + count), counted from begin; as many groups as there
+  /// are, some empty.
   std::vector<RowGroup> clip(int64_t begin, int64_t count) const {
     std::vector<RowGroup> clipped;
     for (const RowGroup& group : groups_) {
@@ -273,8 +296,9 @@ void RopeTable::reserve(const ModelConfig& config, int64_t positions) {
     }
 }
 
-std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base, const Ops& ops,
-                           ThreadPool& pool, Workspace& workspace, const std::atomic<bool>& cancelled) {
+std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base,
+                           const Ops& ops, ThreadPool& pool, Workspace& workspace,
+                           const std::atomic<bool>& cancelled) {
   return Forward(plan, task, base, ops, pool, workspace).run(cancelled);
 }
 

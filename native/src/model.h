@@ -34,7 +34,8 @@ struct Workspace {
 /// The forward pass of one plan.
 /// Returns embeddings: (pooled rows, C); after a fork expert by expert, (K * pooled rows, C).
 /// Throws CANCELLED between layers.
-std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base, const Ops& ops,
-                           ThreadPool& pool, Workspace& workspace, const std::atomic<bool>& cancelled);
+std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base,
+                           const Ops& ops, ThreadPool& pool, Workspace& workspace,
+                           const std::atomic<bool>& cancelled);
 
 }  // namespace dmoerm

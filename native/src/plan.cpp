@@ -24,8 +24,8 @@ class Builder {
     const auto count = static_cast<int64_t>(tokens.size());
     if (parent.end + count > config_.max_positions)
       throw Error(Code::kInvalidArgument, "TOO_LONG", field,
-                  "the sequence has " + std::to_string(parent.end + count) + " tokens, the base takes " +
-                      std::to_string(config_.max_positions));
+                  "the sequence has " + std::to_string(parent.end + count) +
+                      " tokens, the base takes " + std::to_string(config_.max_positions));
     if (count == 0) return node;
     const auto row = static_cast<int64_t>(plan_.tokens.size());
     for (const int32_t token : tokens) {
@@ -43,7 +43,8 @@ class Builder {
   }
 
   void close_group() {
-    const int64_t begin = plan_.groups.empty() ? 0 : plan_.groups.back().begin + plan_.groups.back().count;
+    const int64_t begin =
+        plan_.groups.empty() ? 0 : plan_.groups.back().begin + plan_.groups.back().count;
     plan_.groups.push_back({begin, static_cast<int64_t>(plan_.tokens.size()) - begin});
   }
 
@@ -55,8 +56,9 @@ class Builder {
   }
 
   void close_pooled_group() {
-    const int64_t begin =
-        plan_.pooled_groups.empty() ? 0 : plan_.pooled_groups.back().begin + plan_.pooled_groups.back().count;
+    const int64_t begin = plan_.pooled_groups.empty()
+                              ? 0
+                              : plan_.pooled_groups.back().begin + plan_.pooled_groups.back().count;
     plan_.pooled_groups.push_back({begin, static_cast<int64_t>(plan_.pooled_rows.size()) - begin});
   }
 
@@ -78,7 +80,8 @@ Plan make_plan(const Batch& batch, const Task& task, const ModelConfig& config) 
     const Candidate& candidate = batch.candidates[i];
     const std::string field = "candidates[" + std::to_string(i) + "]";
     if (candidate.prompt < 0 || candidate.prompt >= static_cast<int64_t>(prompts.size()))
-      throw Error(Code::kInvalidArgument, "UNKNOWN_PROMPT", field + ".prompt", "the candidate names no prompt of the batch");
+      throw Error(Code::kInvalidArgument, "UNKNOWN_PROMPT", field + ".prompt",
+                  "the candidate names no prompt of the batch");
     if (candidate.tokens.empty())
       throw Error(Code::kInvalidArgument, "EMPTY_CANDIDATE", field, "the candidate has no tokens");
     candidates.push_back(builder.add(prompts[candidate.prompt], candidate.tokens, field));
@@ -92,7 +95,8 @@ Plan make_plan(const Batch& batch, const Task& task, const ModelConfig& config) 
   builder.close_pooled_group();  // the trunk pools nothing
   for (const Expert& expert : task.experts) {
     for (size_t i = 0; i < candidates.size(); ++i)
-      builder.pool(builder.add(candidates[i], expert.invocation_tokens, "candidates[" + std::to_string(i) + "]"));
+      builder.pool(builder.add(candidates[i], expert.invocation_tokens,
+                               "candidates[" + std::to_string(i) + "]"));
     builder.close_group();
     builder.close_pooled_group();
   }

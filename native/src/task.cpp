@@ -9,37 +9,43 @@
 namespace dmoerm {
 namespace {
 
-[[noreturn]] void refuse(const std::string& reason, const std::string& field, const std::string& message) {
+[[noreturn]] void refuse(const std::string& reason, const std::string& field,
+                         const std::string& message) {
   throw Error(Code::kInvalidArgument, reason, field, message);
 }
 
 void check_module(const LoraSource& module, const ModelConfig& config, const std::string& field) {
-  if (module.layer < 0 || module.layer >= config.layer_count || module.rank <= 0 || !std::isfinite(module.scale))
-    refuse("BAD_ADAPTER", field, "an adapter module names a layer outside the base, or has no rank or a bad scale");
+  if (module.layer < 0 || module.layer >= config.layer_count || module.rank <= 0 ||
+      !std::isfinite(module.scale))
+    refuse("BAD_ADAPTER", field,
+           "an adapter module names a layer outside the base, or has no rank or a bad scale");
   const LinearShape shape = linear_shape(config, module.target);
   if (module.a.shape != std::vector<int64_t>{module.rank, shape.in} ||
       module.b.shape != std::vector<int64_t>{shape.out, module.rank})
     refuse("ADAPTER_FOR_ANOTHER_BASE", field,
-           std::string("the adapter's ") + target_name(module.target) + " in layer " + std::to_string(module.layer) +
-               " does not fit the base: the base has " + std::to_string(shape.in) + " inputs and " +
-               std::to_string(shape.out) + " outputs there");
+           std::string("the adapter's ") + target_name(module.target) + " in layer " +
+               std::to_string(module.layer) + " does not fit the base: the base has " +
+               std::to_string(shape.in) + " inputs and " + std::to_string(shape.out) +
+               " outputs there");
 }
 
 void check_expert(const ExpertSource& expert, const TaskSource& task, const ModelConfig& config,
                   const std::string& field) {
   if (static_cast<int64_t>(expert.head_weight.size()) != config.hidden_size)
     refuse("HEAD_FOR_ANOTHER_BASE", field + ".head",
-           "the value head has " + std::to_string(expert.head_weight.size()) + " weights, the base's hidden size is " +
-               std::to_string(config.hidden_size));
+           "the value head has " + std::to_string(expert.head_weight.size()) +
+               " weights, the base's hidden size is " + std::to_string(config.hidden_size));
   check_finite(field + ".head.weight", expert.head_weight.data(), config.hidden_size);
   check_finite(field + ".head.bias", &expert.head_bias, 1);
   if (expert.invocation_tokens.empty() != (task.plan != PlanType::kReadout))
-    refuse("BAD_INVOCATION_TOKENS", field + ".invocation_tokens",
-           "experts of the readout plan need invocation tokens, those of the other plans have none");
+    refuse(
+        "BAD_INVOCATION_TOKENS", field + ".invocation_tokens",
+        "experts of the readout plan need invocation tokens, those of the other plans have none");
   for (const int32_t token : expert.invocation_tokens)
     if (token < 0 || token >= config.vocab_size)
       refuse("UNKNOWN_TOKEN", field + ".invocation_tokens",
-             "token " + std::to_string(token) + " is outside the vocabulary of " + std::to_string(config.vocab_size));
+             "token " + std::to_string(token) + " is outside the vocabulary of " +
+                 std::to_string(config.vocab_size));
   for (const LoraSource& module : expert.adapter) {
     check_module(module, config, field + ".adapter");
     if (task.plan == PlanType::kTopLayers && module.layer < config.layer_count - task.top_layers)
@@ -60,8 +66,9 @@ std::vector<const LoraSource*> pointers(const std::vector<LoraSource>& first,
 
 }  // namespace
 
-AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules, const TensorReader& reader,
-                            const ModelConfig& config, const Ops& ops, ThreadPool& pool) {
+AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
+                            const TensorReader& reader, const ModelConfig& config, const Ops& ops,
+                            ThreadPool& pool) {
   AdapterWeights adapter;
   adapter.modules_.resize(config.layer_count * kTargetCount);
   for (int64_t at = 0; at < config.layer_count * kTargetCount; ++at) {
@@ -92,11 +99,14 @@ AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules, const
   return adapter;
 }
 
-Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops, ThreadPool& pool) {
+Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops,
+               ThreadPool& pool) {
   if (source.experts.empty()) refuse("NO_EXPERTS", "experts", "a task needs at least one expert");
-  if (source.plan == PlanType::kTopLayers && (source.top_layers < 1 || source.top_layers > config.layer_count))
+  if (source.plan == PlanType::kTopLayers &&
+      (source.top_layers < 1 || source.top_layers > config.layer_count))
     refuse("BAD_PLAN", "plan.layers",
-           "top_layers must lie between 1 and the base's " + std::to_string(config.layer_count) + " layers");
+           "top_layers must lie between 1 and the base's " + std::to_string(config.layer_count) +
+               " layers");
   for (const LoraSource& module : source.adapter) check_module(module, config, "task_adapter");
   Task task;
   task.plan = source.plan;
@@ -107,13 +117,15 @@ Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& o
     const ExpertSource& from = source.experts[e];
     check_expert(from, source, config, "experts[" + std::to_string(e) + "]");
     Expert expert;
-    expert.adapter = load_adapter(pointers(source.adapter, from.adapter), reader, config, ops, pool);
+    expert.adapter =
+        load_adapter(pointers(source.adapter, from.adapter), reader, config, ops, pool);
     expert.invocation_tokens = from.invocation_tokens;
     expert.head_weight = from.head_weight;
     expert.head_bias = from.head_bias;
     task.experts.push_back(std::move(expert));
     if (source.plan != PlanType::kReadout)
-      for (const LoraSource& module : from.adapter) task.fork_layer = std::min(task.fork_layer, module.layer);
+      for (const LoraSource& module : from.adapter)
+        task.fork_layer = std::min(task.fork_layer, module.layer);
   }
   return task;
 }

@@ -16,7 +16,8 @@ struct LoraWeights {
   bool empty() const { return a.empty(); }
 };
 
-/// An adapter: at most one LoRA per linear layer. Two adapters on the same rows are one of concatenated rank.
+/// An adapter: at most one LoRA per linear layer. Two adapters on the same rows are one of
+/// concatenated rank.
 class AdapterWeights {
  public:
   const LoraWeights* find(int64_t layer, Target target) const {
@@ -25,14 +26,16 @@ class AdapterWeights {
   }
 
  private:
-  friend AdapterWeights load_adapter(const std::vector<const LoraSource*>&, const TensorReader&, const ModelConfig&,
-                                     const Ops&, ThreadPool&);
+  friend AdapterWeights load_adapter(const std::vector<const LoraSource*>&, const TensorReader&,
+                                     const ModelConfig&, const Ops&, ThreadPool&);
   std::vector<LoraWeights> modules_;
 };
 
-/// Sums the given modules (several may act on one linear layer). Throws DATA_LOSS naming the tensor.
-AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules, const TensorReader& reader,
-                            const ModelConfig& config, const Ops& ops, ThreadPool& pool);
+/// Sums the given modules (several may act on one linear layer). Throws DATA_LOSS naming the
+/// tensor.
+AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
+                            const TensorReader& reader, const ModelConfig& config, const Ops& ops,
+                            ThreadPool& pool);
 
 /// One expert in memory.
 struct Expert {
@@ -45,13 +48,15 @@ struct Expert {
 /// A task in memory.
 struct Task {
   PlanType plan = PlanType::kFull;
-  /// First layer in which experts differ: before it their rows are computed once. `layer_count` if they never do.
+  /// First layer in which experts differ: before it their rows are computed once. `layer_count` if
+  /// they never do.
   int64_t fork_layer = 0;
   AdapterWeights adapter;
   std::vector<Expert> experts;
 };
 
 /// Throws INVALID_ARGUMENT if the experts break the plan, DATA_LOSS for bad tensors.
-Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops, ThreadPool& pool);
+Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops,
+               ThreadPool& pool);
 
 }  // namespace dmoerm

@@ -5,7 +5,8 @@
 namespace dmoerm {
 namespace {
 
-// Ops follow one another within microseconds while a batch runs: a short spin saves the sleep, then the kernel takes over.
+// Ops follow one another within microseconds while a batch runs: a short spin saves the sleep, then
+// the kernel takes over.
 constexpr int kSpins = 2000;
 
 template <class T>
@@ -43,7 +44,8 @@ void ThreadPool::run(int64_t count, const std::function<void(int64_t, int)>& bod
   generation_.fetch_add(1, std::memory_order_acq_rel);
   generation_.notify_all();
   drain(0);
-  for (int busy = busy_.load(std::memory_order_acquire); busy != 0; busy = busy_.load(std::memory_order_acquire))
+  for (int busy = busy_.load(std::memory_order_acquire); busy != 0;
+       busy = busy_.load(std::memory_order_acquire))
     wait_while_equal(busy_, busy);
 }
 

@@ -17,7 +17,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 /// The base's tensors by name, with checks.
 class Tensors {
  public:
-  explicit Tensors(const ModelSource& source) : reader_(source.files), head_dim_(source.config.head_dim) {
+  explicit Tensors(const ModelSource& source)
+      : reader_(source.files), head_dim_(source.config.head_dim) {
     for (const TensorSource& tensor : source.tensors) by_name_.emplace(tensor.name, &tensor);
   }
 
@@ -29,8 +30,8 @@ class Tensors {
       throw Error(Code::kDataLoss, "MISSING_TENSOR", name, "the base has no tensor " + name);
     if (found->second->shape != shape)
       throw Error(Code::kDataLoss, "WRONG_SHAPE", name,
-                  "tensor " + name + " is " + shape_text(found->second->shape) + ", the config asks for " +
-                      shape_text(shape));
+                  "tensor " + name + " is " + shape_text(found->second->shape) +
+                      ", the config asks for " + shape_text(shape));
     return *found->second;
   }
 
@@ -38,7 +39,8 @@ class Tensors {
     return reader_.read(find(name, shape), head_dim_);
   }
 
-  std::vector<float> read_optional(const std::string& name, const std::vector<int64_t>& shape) const {
+  std::vector<float> read_optional(const std::string& name,
+                                   const std::vector<int64_t>& shape) const {
     return has(name) ? read(name, shape) : std::vector<float>{};
   }
 
@@ -51,7 +53,8 @@ class Tensors {
 };
 
 EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config, ThreadPool& pool) {
-  const TensorSource& source = tensors.find("embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  const TensorSource& source =
+      tensors.find("embed_tokens.weight", {config.vocab_size, config.hidden_size});
   EmbeddingTable table{source.type, config.hidden_size, {}};
   const uint8_t* raw = tensors.raw(source);
   table.bytes.assign(raw, raw + source.bytes);
@@ -63,18 +66,21 @@ EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config,
       if (!(value - value == 0.0f)) bad.store(token);
   });
   if (bad.load() >= 0)
-    throw Error(Code::kDataLoss, "NON_FINITE_WEIGHT", source.name,
-                "tensor " + source.name + " holds NaN or infinity in row " + std::to_string(bad.load()));
+    throw Error(
+        Code::kDataLoss, "NON_FINITE_WEIGHT", source.name,
+        "tensor " + source.name + " holds NaN or infinity in row " + std::to_string(bad.load()));
   return table;
 }
 
 void check_config(const ModelConfig& c) {
-  const bool sizes = c.hidden_size > 0 && c.layer_count > 0 && c.head_count > 0 && c.kv_head_count > 0 &&
-                     c.head_dim > 0 && c.ffn_size > 0 && c.vocab_size > 0 && c.max_positions > 0;
+  const bool sizes = c.hidden_size > 0 && c.layer_count > 0 && c.head_count > 0 &&
+                     c.kv_head_count > 0 && c.head_dim > 0 && c.ffn_size > 0 && c.vocab_size > 0 &&
+                     c.max_positions > 0;
   if (!sizes || c.head_count % c.kv_head_count != 0 || c.head_dim % 2 != 0 ||
       static_cast<int64_t>(c.inverse_frequencies.size()) != c.head_dim / 2 ||
       static_cast<int64_t>(c.sliding_windows.size()) != c.layer_count)
-    throw Error(Code::kInvalidArgument, "BAD_CONFIG", "config", "the model configuration contradicts itself");
+    throw Error(Code::kInvalidArgument, "BAD_CONFIG", "config",
+                "the model configuration contradicts itself");
 }
 
 }  // namespace
@@ -100,9 +106,9 @@ LinearShape linear_shape(const ModelConfig& c, Target target) {
 }
 
 const char* target_name(Target target) {
-  static constexpr const char* kNames[kTargetCount] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                                       "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                                       "mlp.down_proj"};
+  static constexpr const char* kNames[kTargetCount] = {
+      "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
   return kNames[static_cast<int>(target)];
 }
 
@@ -111,7 +117,8 @@ void EmbeddingTable::row(float* out, int32_t token) const {
   decode(out, bytes.data() + token * row_bytes, type, width);
 }
 
-BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops, ThreadPool& pool) {
+BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops,
+                      ThreadPool& pool) {
   const ModelConfig& config = source.config;
   check_config(config);
   const Tensors tensors(source);
@@ -124,7 +131,8 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops
     LayerWeights& layer = base.layers[l];
     const std::string prefix = "layers." + std::to_string(l) + ".";
     layer.input_norm = tensors.read(prefix + "input_layernorm.weight", {config.hidden_size});
-    layer.post_norm = tensors.read(prefix + "post_attention_layernorm.weight", {config.hidden_size});
+    layer.post_norm =
+        tensors.read(prefix + "post_attention_layernorm.weight", {config.hidden_size});
     layer.q_norm = tensors.read_optional(prefix + "self_attn.q_norm.weight", {config.head_dim});
     layer.k_norm = tensors.read_optional(prefix + "self_attn.k_norm.weight", {config.head_dim});
     for (int t = 0; t < kTargetCount; ++t) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// The few lines of test harness that the op tests need; no test framework has to be there to build and run them.
+// The few lines of test harness that the op tests need; no test framework has to be there to build
+// and run them.
 
 #include <cmath>
 #include <cstdio>
@@ -38,8 +39,10 @@ inline void require(bool condition, const std::string& what) {
 }
 
 /// |a - b| within `tolerance` of the scale `largest`.
-inline void require_close(double a, double b, double largest, double tolerance, const std::string& what) {
-  require(std::abs(a - b) <= tolerance * largest, what + ": " + std::to_string(a) + " against " + std::to_string(b));
+inline void require_close(double a, double b, double largest, double tolerance,
+                          const std::string& what) {
+  require(std::abs(a - b) <= tolerance * largest,
+          what + ": " + std::to_string(a) + " against " + std::to_string(b));
 }
 
 inline int finish() {

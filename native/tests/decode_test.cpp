@@ -1,5 +1,5 @@
-// Block decoders on hand-made blocks, where the value can be told from the format's definition. Whole quantised models are
-// compared with an independent implementation in the golden tests.
+// Block decoders on hand-made blocks, where the value can be told from the format's definition.
+// Whole quantised models are compared with an independent implementation in the golden tests.
 
 #include <cstdint>
 #include <cstring>
@@ -16,7 +16,9 @@ using namespace dmoerm;
 using test::require;
 
 // float16: 1.0 = 0x3c00, 0.5 = 0x3800, -2.0 = 0xc000
-void put_half(std::vector<uint8_t>& block, size_t at, uint16_t half) { std::memcpy(&block[at], &half, 2); }
+void put_half(std::vector<uint8_t>& block, size_t at, uint16_t half) {
+  std::memcpy(&block[at], &half, 2);
+}
 
 std::vector<float> decoded(const std::vector<uint8_t>& block, TensorType type) {
   std::vector<float> out(block_elements(type));
@@ -41,7 +43,9 @@ int main() {
     const uint16_t halves[] = {0x3c00, 0x0001, 0x7c00, 0xc000, 0x8000};
     float out[5];
     decode(out, reinterpret_cast<const uint8_t*>(halves), TensorType::kF16, 5);
-    require(out[0] == 1.0f && out[1] == std::ldexp(1.0f, -24) && std::isinf(out[2]) && out[3] == -2.0f, "wrong value");
+    require(
+        out[0] == 1.0f && out[1] == std::ldexp(1.0f, -24) && std::isinf(out[2]) && out[3] == -2.0f,
+        "wrong value");
     require(out[4] == 0.0f && std::signbit(out[4]), "lost the sign of zero");
   });
   test::test("Q8_0: scale times signed byte", [] {
@@ -80,9 +84,9 @@ int main() {
   test::test("Q6_K: high bit pairs and signed scales", [] {
     std::vector<uint8_t> block(210);
     put_half(block, 208, 0x3c00);
-    block[192 + 15] = 0xfe;    // scale of the last 16 values: -2
-    block[64 + 63] = 0x70;     // high nibble of the last value: 7
-    block[128 + 63] = 0x40;    // its bit pair: 1
+    block[192 + 15] = 0xfe;  // scale of the last 16 values: -2
+    block[64 + 63] = 0x70;   // high nibble of the last value: 7
+    block[128 + 63] = 0x40;  // its bit pair: 1
     const auto out = decoded(block, TensorType::kQ6_K);
     require(out[255] == -2.0f * ((16 + 7) - 32), "wrong value");
   });

@@ -1,4 +1,7 @@
-// Every unit of this machine against naive loops in double, and every unit's rows alone against the same rows in company.
+// Every unit of this machine against naive loops in double, and every unit's rows alone against the
+// same rows in company.
+
+#include "dmoerm/ops.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,7 +10,6 @@
 #include <vector>
 
 #include "check.h"
-#include "dmoerm/ops.h"
 
 namespace {
 
@@ -15,7 +17,8 @@ using namespace dmoerm;
 using test::require;
 using test::require_close;
 
-/// Tolerances relative to the largest reference value; rounding of sums of up to a few hundred float32 products.
+/// Tolerances relative to the largest reference value; rounding of sums of up to a few hundred
+/// float32 products.
 constexpr double kTolerance = 2e-6;
 constexpr double kExpTolerance = 2e-6;
 
@@ -33,7 +36,8 @@ double largest(const std::vector<double>& values) {
   return most;
 }
 
-void require_all_close(const std::vector<float>& got, const std::vector<double>& want, double tolerance) {
+void require_all_close(const std::vector<float>& got, const std::vector<double>& want,
+                       double tolerance) {
   const double scale = largest(want);
   for (size_t i = 0; i < want.size(); ++i)
     require_close(got[i], want[i], scale, tolerance, "element " + std::to_string(i));
@@ -43,11 +47,14 @@ void require_same_bits(const float* a, const float* b, int64_t count, const std:
   require(std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0, what);
 }
 
-void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, WeightType type, bool bias, bool accumulate) {
+void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, WeightType type,
+                          bool bias, bool accumulate) {
   ThreadPool pool(2);
   const std::vector<float> x = random(M * K, 1);
   std::vector<float> w = random(N * K, 2);
-  if (type == WeightType::kBF16)  // values that bfloat16 holds exactly, so that storing them changes nothing
+  if (type ==
+      WeightType::
+          kBF16)  // values that bfloat16 holds exactly, so that storing them changes nothing
     for (float& value : w) {
       uint32_t bits;
       std::memcpy(&bits, &value, 4);
@@ -68,8 +75,8 @@ void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, Weigh
   ops.pack_matrix(packed, w.data(), N, K, type, pool);
   PackedRows rows;
   ops.pack_rows(rows, x.data(), K, {{0, M / 3}, {M / 3, M - M / 3}}, pool);
-  ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed, bias ? b.data() : nullptr, accumulate,
-             pool);
+  ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed,
+             bias ? b.data() : nullptr, accumulate, pool);
   require_all_close(y, want, kTolerance);
 }
 
@@ -84,12 +91,14 @@ void linear_rows_do_not_see_each_other(const Ops& ops, int threads) {
   PackedRows rows;
   std::vector<float> all(M * N);
   ops.pack_rows(rows, x.data(), K, {{0, M}}, pool);
-  ops.linear(all.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed, nullptr, false, pool);
+  ops.linear(all.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed, nullptr, false,
+             pool);
   for (int64_t m = 0; m < M; ++m) {
     std::vector<float> alone(N);
     ops.pack_rows(rows, x.data() + m * K, K, {{0, 1}}, one);
     ops.linear(alone.data(), rows, 0, 1, packed, nullptr, false, one);
-    require_same_bits(alone.data(), all.data() + m * N, N, "row " + std::to_string(m) + " changed in company");
+    require_same_bits(alone.data(), all.data() + m * N, N,
+                      "row " + std::to_string(m) + " changed in company");
   }
 }
 
@@ -134,24 +143,28 @@ std::vector<double> naive_attention(const AttentionCase& c, const AttentionData&
         double sum = 0;
         for (int64_t j = 0; j < end; ++j) {
           double dot = 0;
-          for (int64_t d = 0; d < D; ++d) dot += static_cast<double>(q[d]) * data.k[(keys[j] * G + h / (H / G)) * D + d];
+          for (int64_t d = 0; d < D; ++d)
+            dot += static_cast<double>(q[d]) * data.k[(keys[j] * G + h / (H / G)) * D + d];
           const bool hidden = window > 0 && end - j > window;
           p.push_back(hidden ? 0.0 : std::exp(dot * scale));
           sum += p.back();
         }
         for (int64_t j = 0; j < end; ++j)
           for (int64_t d = 0; d < D; ++d)
-            out[((segment.query_row + i) * H + h) * D + d] += p[j] / sum * data.v[(keys[j] * G + h / (H / G)) * D + d];
+            out[((segment.query_row + i) * H + h) * D + d] +=
+                p[j] / sum * data.v[(keys[j] * G + h / (H / G)) * D + d];
       }
   }
   return out;
 }
 
-std::vector<float> run_attention(const Ops& ops, const AttentionCase& c, const AttentionData& data, int threads) {
+std::vector<float> run_attention(const Ops& ops, const AttentionCase& c, const AttentionData& data,
+                                 int threads) {
   ThreadPool pool(threads);
   AttentionScratch scratch;
   std::vector<float> out(data.rows * c.shape.heads * c.shape.head_dim);
-  ops.attention(out.data(), data.q.data(), data.k.data(), data.v.data(), data.rows, data.segments, c.shape, scratch, pool);
+  ops.attention(out.data(), data.q.data(), data.k.data(), data.v.data(), data.rows, data.segments,
+                c.shape, scratch, pool);
   return out;
 }
 
@@ -177,22 +190,25 @@ void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c) {
     alone.v = join(data.v, key);
     const std::vector<float> out = run_attention(ops, c, alone, 1);
     require_same_bits(out.data() + c.prompt * query, shared.data() + segment.query_row * query,
-                      segment.query_count * query, "candidate " + std::to_string(i - 1) + " changed with a shared prompt");
+                      segment.query_count * query,
+                      "candidate " + std::to_string(i - 1) + " changed with a shared prompt");
   }
 }
 
 void test_unit(const Ops& ops) {
   const std::string unit = ops.name;
-  const auto run = [&](const std::string& name, const std::function<void()>& body) { test::test(unit + ": " + name, body); };
+  const auto run = [&](const std::string& name, const std::function<void()>& body) {
+    test::test(unit + ": " + name, body);
+  };
 
   for (const int64_t M : {1, 12, 13, 50})
     for (const int64_t N : {1, 31, 32, 65})
       for (const int64_t K : {1, 8, 97})
         for (const WeightType type : {WeightType::kF32, WeightType::kBF16})
-          run("linear " + std::to_string(M) + "x" + std::to_string(N) + "x" + std::to_string(K), [&] {
-            linear_matches_naive(ops, M, N, K, type, N % 2 == 0, M % 2 == 0);
-          });
-  run("linear over several cache blocks", [&] { linear_matches_naive(ops, 300, 96, 700, WeightType::kF32, true, false); });
+          run("linear " + std::to_string(M) + "x" + std::to_string(N) + "x" + std::to_string(K),
+              [&] { linear_matches_naive(ops, M, N, K, type, N % 2 == 0, M % 2 == 0); });
+  run("linear over several cache blocks",
+      [&] { linear_matches_naive(ops, 300, 96, 700, WeightType::kF32, true, false); });
   run("linear rows do not see each other", [&] {
     linear_rows_do_not_see_each_other(ops, 1);
     linear_rows_do_not_see_each_other(ops, 2);
@@ -212,7 +228,8 @@ void test_unit(const Ops& ops) {
         double squares = 0;
         for (int64_t c = 0; c < C; ++c) squares += static_cast<double>(x[t * C + c]) * x[t * C + c];
         for (int64_t c = 0; c < C; ++c)
-          want[t * C + c] = x[t * C + c] / std::sqrt(squares / static_cast<double>(C) + 1e-5) * weight[c];
+          want[t * C + c] =
+              x[t * C + c] / std::sqrt(squares / static_cast<double>(C) + 1e-5) * weight[c];
       }
       require_all_close(y, want, kTolerance);
     });
@@ -251,7 +268,8 @@ void test_unit(const Ops& ops) {
     gate[2] = 0.0f;
     const std::vector<float> up = random(T * C, 15);
     std::vector<double> want;
-    for (int64_t i = 0; i < T * C; ++i) want.push_back(gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * up[i]);
+    for (int64_t i = 0; i < T * C; ++i)
+      want.push_back(gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * up[i]);
     ops.silu_mul(gate.data(), up.data(), T, C, pool);
     require_all_close(gate, want, kExpTolerance);
   });
@@ -265,11 +283,11 @@ void test_unit(const Ops& ops) {
   for (size_t i = 0; i < cases.size(); ++i) {
     run("attention case " + std::to_string(i), [&] {
       const AttentionData data = attention_data(cases[i]);
-      require_all_close(run_attention(ops, cases[i], data, 2), naive_attention(cases[i], data), kExpTolerance);
+      require_all_close(run_attention(ops, cases[i], data, 2), naive_attention(cases[i], data),
+                        kExpTolerance);
     });
-    run("attention case " + std::to_string(i) + ", shared and unshared prompt", [&] {
-      shared_prompt_changes_no_bit(ops, cases[i]);
-    });
+    run("attention case " + std::to_string(i) + ", shared and unshared prompt",
+        [&] { shared_prompt_changes_no_bit(ops, cases[i]); });
   }
   run("a NaN key reaches the output", [&] {
     AttentionData data = attention_data(cases[1]);

@@ -18,7 +18,8 @@ int main() {
           require(thread >= 0 && thread < threads, "thread out of range");
           hits[i].fetch_add(1);
         });
-        for (const auto& hit : hits) require(hit.load() == 1, "an index ran " + std::to_string(hit.load()) + " times");
+        for (const auto& hit : hits)
+          require(hit.load() == 1, "an index ran " + std::to_string(hit.load()) + " times");
       }
     });
   return dmoerm::test::finish();

@@ -28,8 +28,12 @@ export function addBaseCommand(program: Command): void {
       const { cacheDir } = readSettings();
       const here = await readdir(join(cacheDir, 'bases')).catch(() => [] as string[]);
       for (const known of Object.values(KNOWN_BASES)) {
-        const state = here.includes(known.digest) ? cachedBasePath(cacheDir, known) : 'not here: dmoerm base pull';
-        process.stdout.write(`${known.name}  ${(known.bytes / 1e6).toFixed(0)} MB  ${known.licence}  ${state}\n`);
+        const state = here.includes(known.digest)
+          ? cachedBasePath(cacheDir, known)
+          : 'not here: dmoerm base pull';
+        process.stdout.write(
+          `${known.name}  ${(known.bytes / 1e6).toFixed(0)} MB  ${known.licence}  ${state}\n`,
+        );
       }
     });
 }
@@ -41,7 +45,8 @@ export async function pullWithProgress(name: string): Promise<string> {
     return await pullBase(name, {
       ...readSettings(),
       onProgress: (bytes, total) => progress.update(bytes / 1e6, total / 1e6),
-      onFailover: (source, { message }) => process.stderr.write(`${source.type}: ${message}; trying the next source\n`),
+      onFailover: (source, { message }) =>
+        process.stderr.write(`${source.type}: ${message}; trying the next source\n`),
     });
   } finally {
     progress.stop();

@@ -7,7 +7,9 @@ import { readSettings } from './settings';
 
 /** `dmoerm bundle create | verify | inspect`. */
 export function addBundleCommand(program: Command): void {
-  const bundle = program.command('bundle').description('Bundles: the immutable, content-addressed files of one model.');
+  const bundle = program
+    .command('bundle')
+    .description('Bundles: the immutable, content-addressed files of one model.');
 
   bundle
     .command('create')
@@ -49,16 +51,31 @@ function readSpec(file: string): BundleSpec {
   try {
     spec = JSON.parse(readFileSync(file, 'utf8')) as BundleSpec;
   } catch (error) {
-    throw invalidArgument('spec', 'BAD_SPEC', `${file}: ${error instanceof Error ? error.message : String(error)}`);
+    throw invalidArgument(
+      'spec',
+      'BAD_SPEC',
+      `${file}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   if (typeof spec.manifest !== 'object' || typeof spec.sources !== 'object')
-    throw invalidArgument('spec', 'BAD_SPEC', `${file}: needs "manifest" and "sources"; see dmoerm bundle create --help`);
-  const sources = Object.entries(spec.sources).map(([path, source]) => [path, resolve(dirname(file), source)]);
+    throw invalidArgument(
+      'spec',
+      'BAD_SPEC',
+      `${file}: needs "manifest" and "sources"; see dmoerm bundle create --help`,
+    );
+  const sources = Object.entries(spec.sources).map(([path, source]) => [
+    path,
+    resolve(dirname(file), source),
+  ]);
   return { manifest: spec.manifest, sources: Object.fromEntries(sources) as Record<string, string> };
 }
 
 function report(bundle: Bundle, jsonFile: string | undefined, what: string): void {
-  if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify({ revision: bundle.revision, directory: bundle.directory })}\n`);
+  if (jsonFile !== undefined)
+    writeFileSync(
+      jsonFile,
+      `${JSON.stringify({ revision: bundle.revision, directory: bundle.directory })}\n`,
+    );
   process.stdout.write(`${what}\nrevision ${bundle.revision}\n`);
 }
 
@@ -74,7 +91,8 @@ function summarise({ revision, manifest, basePath }: Bundle): string {
     `context   ${manifest.max_tokens} tokens`,
     `files     ${Object.keys(manifest.files).length}, ${(Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes, 0) / 1e6).toFixed(1)} MB`,
     ...manifest.tasks.map(
-      ({ name, plan, capabilities }) => `task      ${name} (${plan.type}): ${capabilities.map((capability) => capability.name).join(', ')}`,
+      ({ name, plan, capabilities }) =>
+        `task      ${name} (${plan.type}): ${capabilities.map((capability) => capability.name).join(', ')}`,
     ),
   ];
   return `${lines.join('\n')}\n`;

@@ -54,13 +54,28 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   let tellDeath: (error: DmoermError) => void = () => undefined;
   const died = new Promise<DmoermError>((resolve) => (tellDeath = resolve));
 
-  const start = async (name: ServiceName, listen: string, peers: readonly string[] = []): Promise<ServiceAddress> => {
+  const start = async (
+    name: ServiceName,
+    listen: string,
+    peers: readonly string[] = [],
+  ): Promise<ServiceAddress> => {
     const readyFile = join(folder, `${name}.json`);
-    const flags = ['--bundle', options.bundle, '--listen', listen, '--ready-file', readyFile, ...peers, ...(options.flags?.[name] ?? [])];
+    const flags = [
+      '--bundle',
+      options.bundle,
+      '--listen',
+      listen,
+      '--ready-file',
+      readyFile,
+      ...peers,
+      ...(options.flags?.[name] ?? []),
+    ];
     const logFile = join(folder, `${name}.log`);
     // The log belongs on standard error: standard output is for results.
     const output = options.log === 'inherit' ? 2 : openSync(logFile, 'w');
-    const child = spawn(process.execPath, [serviceScript(name), ...flags], { stdio: ['ignore', output, output] });
+    const child = spawn(process.execPath, [serviceScript(name), ...flags], {
+      stdio: ['ignore', output, output],
+    });
     if (output !== 2) closeSync(output);
     children.set(name, child);
     child.once('exit', (code, signal) => {
@@ -84,7 +99,10 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   };
 
   try {
-    const [expert, aggregator] = await Promise.all([start('expert', '127.0.0.1:0'), start('aggregator', '127.0.0.1:0')]);
+    const [expert, aggregator] = await Promise.all([
+      start('expert', '127.0.0.1:0'),
+      start('aggregator', '127.0.0.1:0'),
+    ]);
     const peers = ['--expert', expert.address, '--aggregator', aggregator.address];
     const router = await start('router', options.listen, peers);
     return { services: { router, expert, aggregator }, died, stop };
@@ -109,7 +127,12 @@ async function untilReady(folder: string, file: string, died: Promise<DmoermErro
   }
 }
 
-function serviceDied(name: ServiceName, code: number | null, signal: string | null, words: string): DmoermError {
+function serviceDied(
+  name: ServiceName,
+  code: number | null,
+  signal: string | null,
+  words: string,
+): DmoermError {
   return new DmoermError({
     code: 'UNAVAILABLE',
     reason: 'SERVICE_DIED',

@@ -27,18 +27,29 @@ export function parseRecord(line: string, lineNumber: number): InputRecord {
   const parsed = lineSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const { id } = z.looseObject({ id: z.string().catch(at) }).catch({ id: at }).parse(json);
+    const { id } = z
+      .looseObject({ id: z.string().catch(at) })
+      .catch({ id: at })
+      .parse(json);
     return { id, item: badLine(`${at}: ${issue?.path.join('.') ?? ''}`, issue?.message ?? 'is malformed') };
   }
   const { id, messages, candidates, task } = parsed.data;
   // Roles are checked by the service, which names the turn.
   const turns = messages.map(({ role, content }): Message => ({ role: role as Role, content }));
   const item: ScoreItem = { prompt: { type: 'conversation', messages: turns }, candidates };
-  return { id, item: task === undefined ? item : { ...item, options: { routing: { type: 'forced', task } } } };
+  return {
+    id,
+    item: task === undefined ? item : { ...item, options: { routing: { type: 'forced', task } } },
+  };
 }
 
 function badLine(field: string, what: string): DmoermError {
-  return new DmoermError({ code: 'INVALID_ARGUMENT', reason: 'BAD_RECORD', field, message: `${field} ${what}` });
+  return new DmoermError({
+    code: 'INVALID_ARGUMENT',
+    reason: 'BAD_RECORD',
+    field,
+    message: `${field} ${what}`,
+  });
 }
 
 /** The output record of an item, as other people's scripts read it. */
@@ -51,7 +62,9 @@ export function toRecord(id: string, result: ItemResult): Record<string, unknown
     route: route && {
       task: route.task,
       probability: route.probability,
-      distribution: Object.fromEntries(route.distribution.map(({ task, probability }) => [task, probability])),
+      distribution: Object.fromEntries(
+        route.distribution.map(({ task, probability }) => [task, probability]),
+      ),
       fallback: route.fallback,
     },
     candidates: candidates.map(toCandidate),

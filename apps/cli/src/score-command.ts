@@ -36,7 +36,11 @@ export function addScoreCommand(program: Command): void {
     .addOption(new Option('--output <form>', 'what to print').choices(['table', 'jsonl']).default('table'))
     .action(async (file: string, options: ScoreCommandOptions) => {
       if (file !== '-' && !existsSync(file))
-        throw invalidArgument('file', 'FILE_NOT_FOUND', `there is no file ${file}; give a file of JSON lines, or - for standard input`);
+        throw invalidArgument(
+          'file',
+          'FILE_NOT_FOUND',
+          `there is no file ${file}; give a file of JSON lines, or - for standard input`,
+        );
       const run = (address: string): Promise<boolean> => scoreFile(file, address, options.output);
       const failed =
         options.address === undefined
@@ -59,7 +63,9 @@ async function scoreFile(file: string, address: string, output: 'table' | 'jsonl
       records.forEach(({ id }, i) => {
         const result = results[i] as ItemResult;
         failed ||= hasFailure(result);
-        process.stdout.write(output === 'jsonl' ? `${JSON.stringify(toRecord(id, result))}\n` : `${formatItem(id, result)}\n`);
+        process.stdout.write(
+          output === 'jsonl' ? `${JSON.stringify(toRecord(id, result))}\n` : `${formatItem(id, result)}\n`,
+        );
       });
       done += records.length;
       if (output === 'jsonl') progress.update(done, done);
@@ -76,7 +82,9 @@ async function scoreRecords(client: Client, records: readonly InputRecord[]): Pr
   const isItem = (item: InputRecord['item']): item is ScoreItem => 'candidates' in item;
   const scored = await client.batchScore(records.flatMap(({ item }) => (isItem(item) ? [item] : [])));
   let next = 0;
-  return records.map(({ item }) => (isItem(item) ? (scored[next++] as ItemResult) : { type: 'error', error: item }));
+  return records.map(({ item }) =>
+    isItem(item) ? (scored[next++] as ItemResult) : { type: 'error', error: item },
+  );
 }
 
 async function* readRecords(file: string): AsyncGenerator<InputRecord> {

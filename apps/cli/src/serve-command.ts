@@ -28,7 +28,11 @@ export function addServeCommand(program: Command): void {
       if (service === undefined) return serveMesh(options);
       const name = SERVICES.find((known) => known === service);
       if (name === undefined)
-        throw invalidArgument('service', 'UNKNOWN_SERVICE', `no service is called ${service}; there are ${SERVICES.join(', ')}`);
+        throw invalidArgument(
+          'service',
+          'UNKNOWN_SERVICE',
+          `no service is called ${service}; there are ${SERVICES.join(', ')}`,
+        );
       return serveOne(name, flags);
     });
 }

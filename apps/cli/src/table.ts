@@ -4,20 +4,26 @@ const BAR = 12;
 
 /** An item for people: its route, then a line per candidate, best first, with a bar per capability. */
 export function formatItem(id: string, result: ItemResult): string {
-  if (result.type === 'error') return `${id}\n  no reward: ${result.error.message} [${result.error.reason}]\n`;
+  if (result.type === 'error')
+    return `${id}\n  no reward: ${result.error.message} [${result.error.reason}]\n`;
   const { route, candidates } = result;
-  const lines = [`${id}${route === null ? '' : `  ${route.task} ${percent(route.probability)}${route.fallback ? ' (fallback)' : ''}`}`];
+  const lines = [
+    `${id}${route === null ? '' : `  ${route.task} ${percent(route.probability)}${route.fallback ? ' (fallback)' : ''}`}`,
+  ];
   const order = candidates.map((_, i) => i).sort((a, b) => rewardOf(candidates[b]) - rewardOf(candidates[a]));
   for (const i of order) {
     const candidate = candidates[i];
     if (candidate?.type === 'score') lines.push(...formatScore(i, candidate));
-    else if (candidate !== undefined) lines.push(`  #${i + 1}  no reward: ${candidate.error.message} [${candidate.error.reason}]`);
+    else if (candidate !== undefined)
+      lines.push(`  #${i + 1}  no reward: ${candidate.error.message} [${candidate.error.reason}]`);
   }
   return `${lines.join('\n')}\n`;
 }
 
 function formatScore(index: number, score: Score): string[] {
-  const flags = [score.truncated ? 'truncated' : '', score.degraded ? 'degraded' : ''].filter((flag) => flag !== '');
+  const flags = [score.truncated ? 'truncated' : '', score.degraded ? 'degraded' : ''].filter(
+    (flag) => flag !== '',
+  );
   const head = `  #${index + 1}  reward ${signed(score.reward)} ± ${score.uncertainty.heads.toFixed(2)}  ${score.tokenCount} tokens  ${flags.join(' ')}`;
   const width = Math.max(...score.capabilities.map(({ name }) => name.length));
   const lines = score.capabilities.map(

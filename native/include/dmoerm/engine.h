@@ -12,7 +12,8 @@
 
 namespace dmoerm {
 
-/// Shape of a base; the same fields as `ModelConfig` of packages/weights, where they are documented.
+/// Shape of a base; the same fields as `ModelConfig` of packages/weights, where they are
+/// documented.
 struct ModelConfig {
   int64_t hidden_size = 0;
   int64_t layer_count = 0;
@@ -49,7 +50,8 @@ struct LoraSource {
   TensorSource b;
 };
 
-/// One capability expert: adapter (may be empty), value head, and for the readout plan its invocation tokens.
+/// One capability expert: adapter (may be empty), value head, and for the readout plan its
+/// invocation tokens.
 struct ExpertSource {
   std::vector<LoraSource> adapter;
   std::vector<int32_t> invocation_tokens;
@@ -87,8 +89,9 @@ struct Batch {
 
 /// What the K experts say of N candidates.
 struct Evaluation {
-  std::vector<float> embeddings;  ///< (N,K,C): hidden state after the final norm at the pooled token
-  std::vector<float> scores;      ///< (N,K): value heads
+  std::vector<float>
+      embeddings;             ///< (N,K,C): hidden state after the final norm at the pooled token
+  std::vector<float> scores;  ///< (N,K): value heads
   int64_t engine_ns = 0;
 };
 
@@ -98,23 +101,27 @@ struct EngineOptions {
   std::string isa = "auto";
 };
 
-/// One resident base and the tasks on it. One call runs at a time; calls from several threads wait for one another.
+/// One resident base and the tasks on it. One call runs at a time; calls from several threads wait
+/// for one another.
 class Engine {
  public:
-  /// Loads and packs the base. Throws DATA_LOSS for missing tensors, wrong shapes and non-finite weights.
+  /// Loads and packs the base. Throws DATA_LOSS for missing tensors, wrong shapes and non-finite
+  /// weights.
   Engine(const ModelSource& source, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Loads a task's adapters and heads; returns its handle. Throws INVALID_ARGUMENT if they break the plan.
+  /// Loads a task's adapters and heads; returns its handle. Throws INVALID_ARGUMENT if they break
+  /// the plan.
   int64_t add_task(const TaskSource& source);
 
   /// Frees a task. Throws NOT_FOUND.
   void remove_task(int64_t task);
 
-  /// Scores. A candidate's numbers depend on its own tokens and prompt only, to the bit. Throws INVALID_ARGUMENT naming
-  /// the prompt or candidate, NOT_FOUND for the task, CANCELLED between layers once `cancelled` is set.
+  /// Scores. A candidate's numbers depend on its own tokens and prompt only, to the bit. Throws
+  /// INVALID_ARGUMENT naming the prompt or candidate, NOT_FOUND for the task, CANCELLED between
+  /// layers once `cancelled` is set.
   Evaluation evaluate(int64_t task, const Batch& batch, const std::atomic<bool>& cancelled);
 
   const char* isa() const;

@@ -1,13 +1,15 @@
 #pragma once
 
-// The op table: every numeric step of the engine, one signature each, implemented by every back end (plain loops, AVX2,
-// AVX-512; CUDA behind the same signatures). `src/cpu/reference.cpp` is the specification.
+// The op table: every numeric step of the engine, one signature each, implemented by every back end
+// (plain loops, AVX2, AVX-512; CUDA behind the same signatures). `src/cpu/reference.cpp` is the
+// specification.
 //
-// Dimension letters: T rows (tokens, flat, no padding), C channels, H query heads, G key/value heads, D head width,
-// R LoRA rank; M, N, K inside a matrix product only.
+// Dimension letters: T rows (tokens, flat, no padding), C channels, H query heads, G key/value
+// heads, D head width, R LoRA rank; M, N, K inside a matrix product only.
 //
-// Every op computes a row from that row's own inputs in an order that does not depend on the other rows, their number,
-// or the number of threads: rewards are reproducible to the bit because of this, so it is part of each op's contract.
+// Every op computes a row from that row's own inputs in an order that does not depend on the other
+// rows, their number, or the number of threads: rewards are reproducible to the bit because of
+// this, so it is part of each op's contract.
 
 #include <cstdint>
 #include <vector>
@@ -20,12 +22,13 @@ namespace dmoerm {
 /// Element type of packed weights in memory; products are always accumulated in float32.
 enum class WeightType { kF32, kBF16 };
 
-/// Rows per panel of packed activations and columns per panel of packed weights: the register tile of the widest unit.
+/// Rows per panel of packed activations and columns per panel of packed weights: the register tile
+/// of the widest unit.
 inline constexpr int64_t kPanelRows = 12;
 inline constexpr int64_t kPanelCols = 32;
 
-/// A weight matrix (N,K) in panels of `kPanelCols` outputs: panel p holds, for k = 0..K-1, the weights of outputs
-/// 32p..32p+31 at input k; outputs beyond N are 0.
+/// A weight matrix (N,K) in panels of `kPanelCols` outputs: panel p holds, for k = 0..K-1, the
+/// weights of outputs 32p..32p+31 at input k; outputs beyond N are 0.
 struct PackedMatrix {
   WeightType type = WeightType::kF32;
   int64_t N = 0;
@@ -47,12 +50,13 @@ struct RowPanel {
   int64_t count = 0;  ///< 1..kPanelRows rows; the rest is 0
 };
 
-/// Activations (T,K) in panels of `kPanelRows` rows: panel p holds, for k = 0..K-1, the 12 rows' values at k. No panel
-/// crosses a group's border, so a product can be taken over one group alone.
+/// Activations (T,K) in panels of `kPanelRows` rows: panel p holds, for k = 0..K-1, the 12 rows'
+/// values at k. No panel crosses a group's border, so a product can be taken over one group alone.
 struct PackedRows {
   int64_t K = 0;
   std::vector<RowPanel> panels;
-  std::vector<int64_t> group_panels;  ///< prefix sums (groups + 1): panels of group g are [g], [g+1]
+  std::vector<int64_t>
+      group_panels;  ///< prefix sums (groups + 1): panels of group g are [g], [g+1]
   Buffer<float> data;
 };
 
@@ -62,8 +66,8 @@ struct KvSpan {
   int64_t count = 0;
 };
 
-/// Query rows of one node of the forest. Their keys are the spans one after another, positions 0, 1, 2, ...; query row i
-/// has position `position + i` and sees the keys at positions up to its own.
+/// Query rows of one node of the forest. Their keys are the spans one after another, positions 0,
+/// 1, 2, ...; query row i has position `position + i` and sees the keys at positions up to its own.
 struct AttentionSegment {
   int64_t query_row = 0;
   int64_t query_count = 0;
@@ -92,27 +96,30 @@ struct Ops {
   const char* name;
 
   /// out <- weight (N,K) row-major, packed as out.type.
-  void (*pack_matrix)(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type, ThreadPool& pool);
+  void (*pack_matrix)(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+                      ThreadPool& pool);
 
   /// out <- x (T,K) row-major, packed by groups, which are disjoint and ascending.
-  void (*pack_rows)(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups, ThreadPool& pool);
+  void (*pack_rows)(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
+                    ThreadPool& pool);
 
-  /// y[row, n] = sum_k x[row, k] w[n, k] + bias[n], for the rows of panels [panel_begin, panel_end); added to what y
-  /// holds if `accumulate`. y is (T,N) with row stride N; bias (N) may be null. The sum runs over k ascending, one
-  /// fused multiply-add each.
-  void (*linear)(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end, const PackedMatrix& w,
-                 const float* bias, bool accumulate, ThreadPool& pool);
+  /// y[row, n] = sum_k x[row, k] w[n, k] + bias[n], for the rows of panels [panel_begin,
+  /// panel_end); added to what y holds if `accumulate`. y is (T,N) with row stride N; bias (N) may
+  /// be null. The sum runs over k ascending, one fused multiply-add each.
+  void (*linear)(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end,
+                 const PackedMatrix& w, const float* bias, bool accumulate, ThreadPool& pool);
 
   /// y[t, :] = x[t, :] / sqrt(mean(x[t, :]^2) + eps) * weight; x, y (T,C), may be the same.
-  void (*rms_norm)(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps, ThreadPool& pool);
+  void (*rms_norm)(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps,
+                   ThreadPool& pool);
 
-  /// In place: rotates elements (i, i + D/2) of every head of x (T, heads*D) by the angle of its row's position.
-  /// cosines, sines are (positions, D/2).
-  void (*rope)(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T, int64_t heads,
-               int64_t head_dim, ThreadPool& pool);
+  /// In place: rotates elements (i, i + D/2) of every head of x (T, heads*D) by the angle of its
+  /// row's position. cosines, sines are (positions, D/2).
+  void (*rope)(float* x, const int32_t* positions, const float* cosines, const float* sines,
+               int64_t T, int64_t heads, int64_t head_dim, ThreadPool& pool);
 
-  /// out (query rows, H*D) = softmax(scale q k^T) v over each segment's own keys. q (query rows, H*D);
-  /// k, v (key rows, G*D).
+  /// out (query rows, H*D) = softmax(scale q k^T) v over each segment's own keys. q (query rows,
+  /// H*D); k, v (key rows, G*D).
   void (*attention)(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
                     AttentionScratch& scratch, ThreadPool& pool);

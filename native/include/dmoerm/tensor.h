@@ -15,7 +15,8 @@ int64_t block_elements(TensorType type);
 /// Bytes per block.
 int64_t block_bytes(TensorType type);
 
-/// Where a tensor's bytes lie. Offsets and sizes are untrusted: whoever reads checks them against the file.
+/// Where a tensor's bytes lie. Offsets and sizes are untrusted: whoever reads checks them against
+/// the file.
 struct TensorSource {
   std::string name;
   TensorType type = TensorType::kF32;
@@ -23,7 +24,8 @@ struct TensorSource {
   int32_t file = 0;            ///< index into the owner's list of files
   int64_t offset = 0;          ///< first byte in the file
   int64_t bytes = 0;
-  bool rope_interleaved = false;  ///< rows of a q/k projection ordered for RoPE over neighbouring pairs
+  bool rope_interleaved =
+      false;  ///< rows of a q/k projection ordered for RoPE over neighbouring pairs
 };
 
 /// Decodes `count` elements (a multiple of `block_elements`) from `source` to float32.

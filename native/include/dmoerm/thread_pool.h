@@ -21,8 +21,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls `body(index, thread)` once for each index in [0, count), in any order, on any thread; returns when all are
-  /// done. `thread` in [0, size()) is the same for no two calls at a time. `body` must not throw.
+  /// Calls `body(index, thread)` once for each index in [0, count), in any order, on any thread;
+  /// returns when all are done. `thread` in [0, size()) is the same for no two calls at a time.
+  /// `body` must not throw.
   void run(int64_t count, const std::function<void(int64_t, int)>& body);
 
  private:

@@ -1,4 +1,5 @@
-// AVX2 + FMA unit. Compiled with those flags for this file only; entered only where the machine has them.
+// AVX2 + FMA unit. Compiled with those flags for this file only; entered only where the machine has
+// them.
 
 #include <immintrin.h>
 
@@ -19,7 +20,8 @@ struct V {
 
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static Reg load_bf16(const uint16_t* p) {
-    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    const __m256i wide =
+        _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
   }
   static void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
@@ -32,7 +34,8 @@ struct V {
   static Reg min(Reg a, Reg b) { return _mm256_min_ps(a, b); }
   static Reg floor(Reg a) { return _mm256_floor_ps(a); }
   static Reg scale2(Reg x, Reg n) {
-    const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    const __m256i exponent =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(x, _mm256_castsi256_ps(exponent));
   }
   static float sum(Reg x) {
@@ -54,7 +57,8 @@ struct V {
 }  // namespace
 
 const Ops& avx2_ops() {
-  static const Ops ops{"avx2", cpu::pack_matrix, cpu::pack_rows, linear, rms_norm, cpu::rope, attention, silu_mul};
+  static const Ops ops{"avx2",   cpu::pack_matrix, cpu::pack_rows, linear,
+                       rms_norm, cpu::rope,        attention,      silu_mul};
   return ops;
 }
 

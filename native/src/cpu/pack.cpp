@@ -19,7 +19,8 @@ float from_bf16(uint16_t bits) {
   return value;
 }
 
-void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type, ThreadPool& pool) {
+void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+                 ThreadPool& pool) {
   out.type = type;
   out.N = N;
   out.K = K;
@@ -41,7 +42,8 @@ void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, W
   });
 }
 
-void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups, ThreadPool& pool) {
+void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
+               ThreadPool& pool) {
   out.K = K;
   out.panels.clear();
   out.group_panels.assign(1, 0);
@@ -54,9 +56,11 @@ void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<Row
   pool.run(static_cast<int64_t>(out.panels.size()), [&](int64_t p, int) {
     const RowPanel& panel = out.panels[p];
     float* to = out.data.data() + p * kPanelRows * K;
-    // Rows beyond the panel read its first row and are cleared below: the loop stays free of branches.
+    // Rows beyond the panel read its first row and are cleared below: the loop stays free of
+    // branches.
     const float* rows[kPanelRows];
-    for (int64_t r = 0; r < kPanelRows; ++r) rows[r] = x + (panel.row + (r < panel.count ? r : 0)) * K;
+    for (int64_t r = 0; r < kPanelRows; ++r)
+      rows[r] = x + (panel.row + (r < panel.count ? r : 0)) * K;
     for (int64_t k = 0; k < K; ++k)
       for (int64_t r = 0; r < kPanelRows; ++r) to[k * kPanelRows + r] = rows[r][k];
     for (int64_t r = panel.count; r < kPanelRows; ++r)
@@ -64,8 +68,8 @@ void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<Row
   });
 }
 
-void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T, int64_t heads,
-          int64_t head_dim, ThreadPool& pool) {
+void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T,
+          int64_t heads, int64_t head_dim, ThreadPool& pool) {
   const int64_t half = head_dim / 2;
   pool.run(T, [&](int64_t t, int) {
     const float* c = cosines + positions[t] * half;

@@ -15,8 +15,8 @@ float weight_at(const PackedMatrix& w, int64_t n, int64_t k) {
   return cpu::from_bf16(reinterpret_cast<const uint16_t*>(w.data.data())[at]);
 }
 
-void linear(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end, const PackedMatrix& w,
-            const float* bias, bool accumulate, ThreadPool& pool) {
+void linear(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end,
+            const PackedMatrix& w, const float* bias, bool accumulate, ThreadPool& pool) {
   pool.run(panel_end - panel_begin, [&](int64_t i, int) {
     const RowPanel& panel = x.panels[panel_begin + i];
     const float* packed = x.data.data() + (panel_begin + i) * kPanelRows * x.K;
@@ -24,7 +24,8 @@ void linear(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_en
       float* row = y + (panel.row + r) * w.N;
       for (int64_t n = 0; n < w.N; ++n) {
         float sum = 0.0f;
-        for (int64_t k = 0; k < w.K; ++k) sum = std::fma(packed[k * kPanelRows + r], weight_at(w, n, k), sum);
+        for (int64_t k = 0; k < w.K; ++k)
+          sum = std::fma(packed[k * kPanelRows + r], weight_at(w, n, k), sum);
         if (bias != nullptr) sum += bias[n];
         row[n] = accumulate ? row[n] + sum : sum;
       }
@@ -32,7 +33,8 @@ void linear(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_en
   });
 }
 
-void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps, ThreadPool& pool) {
+void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps,
+              ThreadPool& pool) {
   pool.run(T, [&](int64_t t, int) {
     const float* row = x + t * C;
     float squares = 0.0f;
@@ -42,9 +44,10 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t 
   });
 }
 
-void attention(float* out, const float* q, const float* k, const float* v, int64_t, // key_rows: sizes no loop here
-               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, AttentionScratch&,
-               ThreadPool& pool) {
+void attention(float* out, const float* q, const float* k, const float* v,
+               int64_t,  // key_rows: sizes no loop here
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+               AttentionScratch&, ThreadPool& pool) {
   const int64_t D = shape.head_dim;
   const int64_t group = shape.heads / shape.kv_heads;
   pool.run(static_cast<int64_t>(segments.size()) * shape.heads, [&](int64_t task, int) {
@@ -82,14 +85,16 @@ void attention(float* out, const float* q, const float* k, const float* v, int64
 
 void silu_mul(float* gate, const float* up, int64_t T, int64_t C, ThreadPool& pool) {
   pool.run(T, [&](int64_t t, int) {
-    for (int64_t c = t * C; c < (t + 1) * C; ++c) gate[c] = gate[c] / (1.0f + std::exp(-gate[c])) * up[c];
+    for (int64_t c = t * C; c < (t + 1) * C; ++c)
+      gate[c] = gate[c] / (1.0f + std::exp(-gate[c])) * up[c];
   });
 }
 
 }  // namespace
 
 const Ops& reference_ops() {
-  static const Ops ops{"reference", cpu::pack_matrix, cpu::pack_rows, linear, rms_norm, cpu::rope, attention, silu_mul};
+  static const Ops ops{"reference", cpu::pack_matrix, cpu::pack_rows, linear,
+                       rms_norm,    cpu::rope,        attention,      silu_mul};
   return ops;
 }
 

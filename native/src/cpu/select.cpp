@@ -18,14 +18,16 @@ bool supports_avx512() {
 
 const Ops& select_ops(const char* name) {
   const std::string wanted = name;
-  if (wanted == "auto") return supports_avx512() ? avx512_ops() : supports_avx2() ? avx2_ops() : reference_ops();
+  if (wanted == "auto")
+    return supports_avx512() ? avx512_ops() : supports_avx2() ? avx2_ops() : reference_ops();
   if (wanted == "reference") return reference_ops();
   if (wanted != "avx2" && wanted != "avx512")
     throw Error(Code::kInvalidArgument, "UNKNOWN_ISA", "isa",
                 "unknown instruction set '" + wanted + "'; use auto, reference, avx2 or avx512");
   const bool wide = wanted == "avx512";
   if (!(wide ? supports_avx512() : supports_avx2()))
-    throw Error(Code::kUnimplemented, "ISA_NOT_SUPPORTED", "isa", "this processor has no " + wanted + "; use auto");
+    throw Error(Code::kUnimplemented, "ISA_NOT_SUPPORTED", "isa",
+                "this processor has no " + wanted + "; use auto");
   return wide ? avx512_ops() : avx2_ops();
 }
 

@@ -5,12 +5,14 @@
 namespace dmoerm::cpu {
 
 // Packing is memory movement, the same for every unit.
-void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type, ThreadPool& pool);
-void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups, ThreadPool& pool);
+void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+                 ThreadPool& pool);
+void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
+               ThreadPool& pool);
 
 /// Rotation is a few per mille of the work: one plain version serves every unit.
-void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T, int64_t heads,
-          int64_t head_dim, ThreadPool& pool);
+void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T,
+          int64_t heads, int64_t head_dim, ThreadPool& pool);
 
 /// Nearest bfloat16, ties to even; NaN stays NaN.
 uint16_t to_bf16(float value);

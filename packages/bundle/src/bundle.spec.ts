@@ -39,32 +39,84 @@ describe('openBundle refuses what is not the bundle that was made', () => {
   });
 
   const cases: [string, () => void, string, string][] = [
-    ['a flipped bit', () => flip('heads/chat.safetensors', 5000), 'DIGEST_MISMATCH', 'heads/chat.safetensors'],
-    ['a truncated file', () => truncateSync(join(folder, 'router/router.onnx'), 100), 'DIGEST_MISMATCH', 'router/router.onnx'],
-    ['a missing file', () => rmSync(join(folder, 'aggregators/chat.onnx')), 'MISSING_FILE', 'aggregators/chat.onnx'],
-    ['a file beside those of the manifest', () => writeFileSync(join(folder, 'heads/more'), ''), 'UNDECLARED_FILE', 'heads/more'],
+    [
+      'a flipped bit',
+      () => flip('heads/chat.safetensors', 5000),
+      'DIGEST_MISMATCH',
+      'heads/chat.safetensors',
+    ],
+    [
+      'a truncated file',
+      () => truncateSync(join(folder, 'router/router.onnx'), 100),
+      'DIGEST_MISMATCH',
+      'router/router.onnx',
+    ],
+    [
+      'a missing file',
+      () => rmSync(join(folder, 'aggregators/chat.onnx')),
+      'MISSING_FILE',
+      'aggregators/chat.onnx',
+    ],
+    [
+      'a file beside those of the manifest',
+      () => writeFileSync(join(folder, 'heads/more'), ''),
+      'UNDECLARED_FILE',
+      'heads/more',
+    ],
     ['a link', () => symlinkSync('/etc/hostname', join(folder, 'heads/link')), 'NOT_A_FILE', 'heads/link'],
-    ['a path out of the folder', () => edit((m) => Object.assign(m['files'] as object, { '../x': { sha256: '0'.repeat(64), bytes: 1 } })), 'BAD_PATH', '../x'],
-    ['an absolute path', () => edit((m) => Object.assign(m['files'] as object, { '/x': { sha256: '0'.repeat(64), bytes: 1 } })), 'BAD_PATH', '/x'],
-    ['a field that nobody knows', () => edit((m) => Object.assign(m, { surprise: 1 })), 'BAD_MANIFEST', 'dmoerm.json: '],
-    ['another schema version', () => edit((m) => Object.assign(m, { schema_version: 2 })), 'BAD_MANIFEST', 'dmoerm.json: schema_version'],
+    [
+      'a path out of the folder',
+      () =>
+        edit((m) => Object.assign(m['files'] as object, { '../x': { sha256: '0'.repeat(64), bytes: 1 } })),
+      'BAD_PATH',
+      '../x',
+    ],
+    [
+      'an absolute path',
+      () => edit((m) => Object.assign(m['files'] as object, { '/x': { sha256: '0'.repeat(64), bytes: 1 } })),
+      'BAD_PATH',
+      '/x',
+    ],
+    [
+      'a field that nobody knows',
+      () => edit((m) => Object.assign(m, { surprise: 1 })),
+      'BAD_MANIFEST',
+      'dmoerm.json: ',
+    ],
+    [
+      'another schema version',
+      () => edit((m) => Object.assign(m, { schema_version: 2 })),
+      'BAD_MANIFEST',
+      'dmoerm.json: schema_version',
+    ],
     ['no manifest that is JSON', () => writeFileSync(manifestFile(), '{'), 'BAD_MANIFEST', 'dmoerm.json'],
   ];
   it.each(cases)('%s', async (_, damage, reason, field) => {
     damage();
-    await expect(openBundle(folder, { cacheDir })).rejects.toMatchObject({ code: 'DATA_LOSS', reason, field });
+    await expect(openBundle(folder, { cacheDir })).rejects.toMatchObject({
+      code: 'DATA_LOSS',
+      reason,
+      field,
+    });
   });
 
   it('an unknown reference says where it looked', async () => {
-    await expect(openBundle('nothing', { cacheDir })).rejects.toMatchObject({ code: 'NOT_FOUND', reason: 'UNKNOWN_BUNDLE' });
+    await expect(openBundle('nothing', { cacheDir })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      reason: 'UNKNOWN_BUNDLE',
+    });
   });
 
   it('an unknown base is refused with the known names', async () => {
-    await expect(pullBase('nothing', { cacheDir, hubEndpoint: '' })).rejects.toMatchObject({ reason: 'UNKNOWN_BASE' });
+    await expect(pullBase('nothing', { cacheDir, hubEndpoint: '' })).rejects.toMatchObject({
+      reason: 'UNKNOWN_BASE',
+    });
   });
 });
 
 it('the revision does not depend on the order of keys or on white space', () => {
-  expect(canonicalJson({ b: [1, { d: null, c: 'x' }], a: true })).toBe('{"a":true,"b":[1,{"c":"x","d":null}]}');
+  expect(canonicalJson({ b: [1, { d: null, c: 'x' }], a: true })).toBe(
+    '{"a":true,"b":[1,{"c":"x","d":null}]}',
+  );
   expect(sha256('abc')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
 });

@@ -42,7 +42,11 @@ export function revisionOf(manifest: Manifest): string {
  * @throws DmoermError NOT_FOUND, reason `UNKNOWN_BUNDLE`, with what was looked for.
  */
 export async function findBundle(reference: string, { cacheDir }: OpenOptions): Promise<string> {
-  const places = [resolve(reference), join(KNOWN_BUNDLES_DIR, reference), join(cacheDir, 'bundles', reference)];
+  const places = [
+    resolve(reference),
+    join(KNOWN_BUNDLES_DIR, reference),
+    join(cacheDir, 'bundles', reference),
+  ];
   for (const place of places) if (await exists(join(place, MANIFEST_FILE))) return place;
   throw new DmoermError({
     code: 'NOT_FOUND',
@@ -65,7 +69,11 @@ export async function openBundle(reference: string, options: OpenOptions): Promi
   const bundle = describe(directory, manifest, basePath);
   const { config } = await openBase(basePath);
   if (manifest.max_tokens > config.maxPositions)
-    throw corrupt('dmoerm.json: max_tokens', 'BAD_MANIFEST', `max_tokens is beyond the base's ${config.maxPositions} positions`);
+    throw corrupt(
+      'dmoerm.json: max_tokens',
+      'BAD_MANIFEST',
+      `max_tokens is beyond the base's ${config.maxPositions} positions`,
+    );
   for (const task of manifest.tasks) await verifyTask(bundle, task, config);
   return bundle;
 }
@@ -105,7 +113,11 @@ function describe(directory: string, manifest: Manifest, basePath: string): Bund
 async function verifyTask(bundle: Bundle, task: BundleTask, config: ModelConfig): Promise<void> {
   const k = task.capabilities.length;
   const { tensors } = await readSafetensors(bundle.file(task.heads));
-  for (const [name, shape] of Object.entries({ weight: [k, config.hiddenSize], bias: [k], embedding_mean: [k, config.hiddenSize] })) {
+  for (const [name, shape] of Object.entries({
+    weight: [k, config.hiddenSize],
+    bias: [k],
+    embedding_mean: [k, config.hiddenSize],
+  })) {
     const ref = tensors.get(name);
     if (ref === undefined || ref.shape.join() !== shape.join())
       throw corrupt(
@@ -117,13 +129,21 @@ async function verifyTask(bundle: Bundle, task: BundleTask, config: ModelConfig)
   }
   const layers = task.plan.type === 'top_layers' ? task.plan.layers : config.layerCount;
   if (layers > config.layerCount)
-    throw corrupt(`tasks: ${task.name}.plan.layers`, 'BAD_PLAN', `the plan names ${layers} layers, the base has ${config.layerCount}`);
+    throw corrupt(
+      `tasks: ${task.name}.plan.layers`,
+      'BAD_PLAN',
+      `the plan names ${layers} layers, the base has ${config.layerCount}`,
+    );
   for (const { adapter } of [...task.capabilities, { adapter: task.task_adapter }])
     if (adapter !== null) await openAdapter(bundle.file(adapter), config);
   for (const { adapter } of task.capabilities) {
     if (adapter === null) continue;
     const { modules } = await openAdapter(bundle.file(adapter), config);
     if (modules.some(({ layer }) => layer < config.layerCount - layers))
-      throw corrupt(`${adapter}`, 'ADAPTER_BELOW_FORK', `${adapter} acts below the top ${layers} layers that the plan adapts`);
+      throw corrupt(
+        `${adapter}`,
+        'ADAPTER_BELOW_FORK',
+        `${adapter} acts below the top ${layers} layers that the plan adapts`,
+      );
   }
 }

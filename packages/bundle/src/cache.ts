@@ -35,7 +35,11 @@ export async function digestBase(path: string): Promise<{ digest: string; bytes:
  * Path of a bundle's base, in the bundle or in the cache, its digest verified.
  * @throws DmoermError NOT_FOUND, reason `BASE_MISSING`, with the command that fetches it; DATA_LOSS if it is another file.
  */
-export async function resolveBase(base: BaseReference, bundleFolder: string, cacheDir: string): Promise<string> {
+export async function resolveBase(
+  base: BaseReference,
+  bundleFolder: string,
+  cacheDir: string,
+): Promise<string> {
   const path = base.embedded ? join(bundleFolder, 'base', base.file ?? '') : cachedBasePath(cacheDir, base);
   if (!(await exists(path)))
     throw new DmoermError({

@@ -19,7 +19,11 @@ export interface BundleSpec {
  * at once; a failure leaves nothing behind.
  * @throws DmoermError ALREADY_EXISTS if the folder is there; else as `openBundle`.
  */
-export async function createBundle(spec: BundleSpec, directory: string, options: OpenOptions): Promise<Bundle> {
+export async function createBundle(
+  spec: BundleSpec,
+  directory: string,
+  options: OpenOptions,
+): Promise<Bundle> {
   const target = resolve(directory);
   if (await exists(target))
     throw new DmoermError({
@@ -31,7 +35,8 @@ export async function createBundle(spec: BundleSpec, directory: string, options:
   await mkdir(dirname(target), { recursive: true });
   const draft = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
-    for (const [path, source] of Object.entries(spec.sources)) await cp(source, join(draft, path), { recursive: true, dereference: true });
+    for (const [path, source] of Object.entries(spec.sources))
+      await cp(source, join(draft, path), { recursive: true, dereference: true });
     const files: Manifest['files'] = {};
     for (const path of await listFiles(draft)) files[path] = await hashFile(join(draft, path));
     const manifest = parseManifest({ ...spec.manifest, files });

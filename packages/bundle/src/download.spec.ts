@@ -82,7 +82,9 @@ describe('fetching over HTTP', () => {
       message: expect.stringContaining('404'),
     });
     behaviour = {};
-    const [first, second] = await Promise.all([1, 2].map(() => pullBase(base, { cacheDir: folder, hubEndpoint: url })));
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => pullBase(base, { cacheDir: folder, hubEndpoint: url })),
+    );
     expect(first).toBe(second);
     expect(readFileSync(first ?? '').equals(content)).toBe(true);
     expect(ranges.length).toBe(2);

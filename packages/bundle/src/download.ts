@@ -46,7 +46,10 @@ export async function download(file: Download): Promise<void> {
 async function fetchRest(file: Download, have: number): Promise<void> {
   const headers: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {};
   try {
-    const response = await fetch(file.url, { headers, ...(file.signal === undefined ? {} : { signal: file.signal }) });
+    const response = await fetch(file.url, {
+      headers,
+      ...(file.signal === undefined ? {} : { signal: file.signal }),
+    });
     if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
     // A server without ranges sends the whole file again.
     const start = response.status === 206 ? have : 0;

@@ -15,7 +15,8 @@ export async function verifyFiles(folder: string, files: Manifest['files']): Pro
   const folded = new Set<string>();
   for (const path of Object.keys(files)) {
     refuseTricks(path);
-    if (folded.has(path.toLowerCase())) throw corrupt(path, 'AMBIGUOUS_PATH', `${path}: two files differ by case only`);
+    if (folded.has(path.toLowerCase()))
+      throw corrupt(path, 'AMBIGUOUS_PATH', `${path}: two files differ by case only`);
     folded.add(path.toLowerCase());
   }
   const present = await listFiles(folder);
@@ -23,10 +24,15 @@ export async function verifyFiles(folder: string, files: Manifest['files']): Pro
     if (path !== MANIFEST_FILE && !Object.hasOwn(files, path))
       throw corrupt(path, 'UNDECLARED_FILE', `${path} lies in the bundle but not in its manifest`);
   for (const [path, expected] of Object.entries(files)) {
-    if (!present.includes(path)) throw corrupt(path, 'MISSING_FILE', `${path} is in the manifest but not in the bundle`);
+    if (!present.includes(path))
+      throw corrupt(path, 'MISSING_FILE', `${path} is in the manifest but not in the bundle`);
     const actual = await hashFile(join(folder, path));
     if (actual.bytes !== expected.bytes || actual.sha256 !== expected.sha256)
-      throw corrupt(path, 'DIGEST_MISMATCH', `${path} is not the file that the manifest names: its digest or size differs`);
+      throw corrupt(
+        path,
+        'DIGEST_MISMATCH',
+        `${path} is not the file that the manifest names: its digest or size differs`,
+      );
   }
 }
 
@@ -47,7 +53,12 @@ export async function listFiles(folder: string, prefix = ''): Promise<string[]> 
 export function refuseTricks(path: string): void {
   const parts = path.split('/');
   // eslint-disable-next-line no-control-regex -- control characters in names are one of the tricks
-  const odd = /[\\:\u0000-\u001f]/.test(path) || parts.some((part) => part === '' || part === '.' || part === '..');
+  const odd =
+    /[\\:\u0000-\u001f]/.test(path) || parts.some((part) => part === '' || part === '.' || part === '..');
   if (odd || path.length > 512)
-    throw corrupt(path, 'BAD_PATH', 'a path in the manifest is not a plain relative path with forward slashes');
+    throw corrupt(
+      path,
+      'BAD_PATH',
+      'a path in the manifest is not a plain relative path with forward slashes',
+    );
 }

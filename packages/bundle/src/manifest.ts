@@ -2,7 +2,9 @@ import { corrupt } from '@dmoerm/core';
 import { z } from 'zod';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits');
-const name = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,63}$/, 'must be lower-case letters, digits, _ . or -, at most 64');
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_.-]{0,63}$/, 'must be lower-case letters, digits, _ . or -, at most 64');
 const text = z.string().min(1).max(4000);
 const finite = z.number();
 
@@ -67,7 +69,11 @@ const taskSchema = z.strictObject({
   aggregator: z.string().nullable(),
   capabilities: z.array(capabilitySchema).min(1).max(64),
   /** Of the reward over the validation data; `temperature` makes sigmoid(difference / temperature) a probability. */
-  calibration: z.strictObject({ reward_mean: finite, reward_std: finite.positive(), temperature: finite.positive() }),
+  calibration: z.strictObject({
+    reward_mean: finite,
+    reward_std: finite.positive(),
+    temperature: finite.positive(),
+  }),
 });
 
 /** Shortest and longest n. */
@@ -131,7 +137,8 @@ export function parseManifest(json: unknown): Manifest {
   requireFile(manifest, manifest.router.model, 'router.model');
   refuseRepeats(manifest.router.labels, 'router.labels');
   for (const label of [...manifest.router.labels, manifest.router.fallback.task])
-    if (!names.includes(label)) throw bad('router', `the label or fallback ${label} is no task of the bundle`);
+    if (!names.includes(label))
+      throw bad('router', `the label or fallback ${label} is no task of the bundle`);
   if ((manifest.base.format === 'gguf') !== (manifest.base.file !== null))
     throw bad('base.file', 'a GGUF base names its file, a Hugging Face base names none');
   return manifest;
@@ -147,8 +154,11 @@ function checkTask(manifest: Manifest, task: BundleTask, at: string): void {
   if (task.task_adapter !== null) requireAdapter(manifest, task.task_adapter, `${at}.task_adapter`);
   task.capabilities.forEach(({ adapter, invocation_tokens: tokens }, k) => {
     if (adapter !== null) requireAdapter(manifest, adapter, `${at}.capabilities.${k}.adapter`);
-    if ((tokens.length > 0) !== (task.plan.type === 'readout'))
-      throw bad(`${at}.capabilities.${k}.invocation_tokens`, 'the readout plan needs invocation tokens, the others have none');
+    if (tokens.length > 0 !== (task.plan.type === 'readout'))
+      throw bad(
+        `${at}.capabilities.${k}.invocation_tokens`,
+        'the readout plan needs invocation tokens, the others have none',
+      );
   });
 }
 
@@ -157,7 +167,8 @@ function requireFile({ files }: Manifest, path: string, field: string): void {
 }
 
 function requireAdapter(manifest: Manifest, folder: string, field: string): void {
-  for (const file of ['adapter_config.json', 'adapter_model.safetensors']) requireFile(manifest, `${folder}/${file}`, field);
+  for (const file of ['adapter_config.json', 'adapter_model.safetensors'])
+    requireFile(manifest, `${folder}/${file}`, field);
 }
 
 function refuseRepeats(names: readonly string[], field: string): void {

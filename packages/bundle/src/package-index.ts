@@ -37,7 +37,12 @@ export async function findPackageIndex(): Promise<string> {
  * Address of the file with the given digest on the package's index page (PEP 691 JSON, else PEP 503 HTML).
  * @throws DmoermError UNAVAILABLE if the index cannot be reached or has no such file.
  */
-export async function findPackageFile(index: string, name: string, sha256: string, signal?: AbortSignal): Promise<string> {
+export async function findPackageFile(
+  index: string,
+  name: string,
+  sha256: string,
+  signal?: AbortSignal,
+): Promise<string> {
   const page = `${index}/${name}/`;
   const accept = 'application/vnd.pypi.simple.v1+json, text/html;q=0.5';
   try {

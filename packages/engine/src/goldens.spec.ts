@@ -8,7 +8,13 @@ import {
   TOLERANCES,
   type GoldenCase,
 } from '@dmoerm/testing';
-import { createEngine, type Engine, type EngineOptions, type EvaluateRequest, type TaskHandle } from './engine';
+import {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type EvaluateRequest,
+  type TaskHandle,
+} from './engine';
 
 const cases = readGoldenCases();
 const bases = [...new Set(cases.map(({ base }) => base))];
@@ -28,7 +34,8 @@ async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['
 }
 
 async function addGoldenTask(engine: Engine, base: BaseModel, golden: GoldenCase): Promise<TaskHandle> {
-  const adapter = (name: string | null) => (name === null ? null : openAdapter(goldenAdapter(name), base.config));
+  const adapter = (name: string | null) =>
+    name === null ? null : openAdapter(goldenAdapter(name), base.config);
   return engine.addTask({
     plan: golden.plan,
     taskAdapter: await adapter(golden.task_adapter),
@@ -56,24 +63,28 @@ describe.each(bases)('base %s', (name) => {
 
   beforeAll(async () => {
     base = await openBase(goldenBase(name));
-    for (const isa of await machineIsas(base)) engines.set(isa, await createEngine(base, { isa, threads: 2 }));
+    for (const isa of await machineIsas(base))
+      engines.set(isa, await createEngine(base, { isa, threads: 2 }));
   });
 
   afterAll(async () => {
     for (const engine of engines.values()) await engine[Symbol.asyncDispose]();
   });
 
-  it.each(own.map((golden) => [golden.name, golden] as const))('%s equals transformers + PEFT', async (_, golden) => {
-    const expected = await readExpected(golden);
-    expect(engines.size).toBeGreaterThan(0);
-    for (const engine of engines.values()) {
-      const task = await addGoldenTask(engine, base, golden);
-      const { embeddings, scores } = await engine.evaluate(task, toRequest(golden));
-      expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.float32Embeddings);
-      expect(relativeError(scores, expected.scores)).toBeLessThan(TOLERANCES.float32Scores);
-      await engine.removeTask(task);
-    }
-  });
+  it.each(own.map((golden) => [golden.name, golden] as const))(
+    '%s equals transformers + PEFT',
+    async (_, golden) => {
+      const expected = await readExpected(golden);
+      expect(engines.size).toBeGreaterThan(0);
+      for (const engine of engines.values()) {
+        const task = await addGoldenTask(engine, base, golden);
+        const { embeddings, scores } = await engine.evaluate(task, toRequest(golden));
+        expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.float32Embeddings);
+        expect(relativeError(scores, expected.scores)).toBeLessThan(TOLERANCES.float32Scores);
+        await engine.removeTask(task);
+      }
+    },
+  );
 
   it('is close with bfloat16 weights', async () => {
     await using engine = await createEngine(base, { weightType: 'bf16' });

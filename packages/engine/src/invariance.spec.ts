@@ -53,25 +53,40 @@ describe('batch invariance, bit for bit', () => {
   }
 
   const alone = async (plan: string, { prompt, candidate }: Single): Promise<Uint8Array> =>
-    (await outputs(0, plan, { prompts: [ids(prompt)], candidates: [{ prompt: 0, tokens: ids(candidate) }] }))[0] as Uint8Array;
+    (
+      await outputs(0, plan, { prompts: [ids(prompt)], candidates: [{ prompt: 0, tokens: ids(candidate) }] })
+    )[0] as Uint8Array;
 
-  it.each(PLANS)('%s: a candidate alone equals itself in any forest, on any number of threads', async (plan) => {
-    await fc.assert(
-      fc.asyncProperty(forest, fc.nat(THREADS.length - 1), async ({ prompts, candidates }, threads) => {
-        const batch = candidates.map(({ prompt, tokens }) => ({ prompt: prompt % prompts.length, tokens: ids(tokens) }));
-        const together = await outputs(threads, plan, { prompts: prompts.map(ids), candidates: batch });
-        for (const [n, { prompt, tokens }] of batch.entries())
-          expect(together[n]).toEqual(await alone(plan, { prompt: prompts[prompt] ?? [], candidate: [...tokens] }));
-      }),
-      { numRuns: 12 },
-    );
-  });
+  it.each(PLANS)(
+    '%s: a candidate alone equals itself in any forest, on any number of threads',
+    async (plan) => {
+      await fc.assert(
+        fc.asyncProperty(forest, fc.nat(THREADS.length - 1), async ({ prompts, candidates }, threads) => {
+          const batch = candidates.map(({ prompt, tokens }) => ({
+            prompt: prompt % prompts.length,
+            tokens: ids(tokens),
+          }));
+          const together = await outputs(threads, plan, { prompts: prompts.map(ids), candidates: batch });
+          for (const [n, { prompt, tokens }] of batch.entries())
+            expect(together[n]).toEqual(
+              await alone(plan, { prompt: prompts[prompt] ?? [], candidate: [...tokens] }),
+            );
+        }),
+        { numRuns: 12 },
+      );
+    },
+  );
 
   it.each(PLANS)('%s: 64 candidates of one prompt, reordered, keep their bits', async (plan) => {
     const prompt = Array.from({ length: 33 }, (_, i) => 20 + ((i * 7) % 200));
-    const candidates = Array.from({ length: 64 }, (_, n) => Array.from({ length: 1 + (n % 19) }, (_, i) => 20 + ((n * 31 + i) % 200)));
+    const candidates = Array.from({ length: 64 }, (_, n) =>
+      Array.from({ length: 1 + (n % 19) }, (_, i) => 20 + ((n * 31 + i) % 200)),
+    );
     const run = (order: number[]) =>
-      outputs(1, plan, { prompts: [ids(prompt)], candidates: order.map((n) => ({ prompt: 0, tokens: ids(candidates[n] ?? []) })) });
+      outputs(1, plan, {
+        prompts: [ids(prompt)],
+        candidates: order.map((n) => ({ prompt: 0, tokens: ids(candidates[n] ?? []) })),
+      });
     const order = candidates.map((_, n) => n);
     const forward = await run(order);
     const backward = (await run([...order].reverse())).reverse();
@@ -90,7 +105,11 @@ function ids(tokens: readonly number[]): Int32Array {
 }
 
 async function taskOf(plan: (typeof PLANS)[number], base: BaseModel): Promise<TaskSpec> {
-  const names = { full: ['qv', 'all-linear', 'rank3'], top_layers: ['top2', 'top1'], readout: ['alora-a', 'alora-b', 'alora-c'] };
+  const names = {
+    full: ['qv', 'all-linear', 'rank3'],
+    top_layers: ['top2', 'top1'],
+    readout: ['alora-a', 'alora-b', 'alora-c'],
+  };
   const experts = await Promise.all(
     names[plan].map(async (name, e) => {
       const adapter = await openAdapter(goldenAdapter(name), base.config);
@@ -98,5 +117,9 @@ async function taskOf(plan: (typeof PLANS)[number], base: BaseModel): Promise<Ta
       return { adapter, invocationTokens: adapter.invocationTokens ?? [], head: { weight, bias: e } };
     }),
   );
-  return { plan: plan === 'top_layers' ? { type: plan, layers: 2 } : { type: plan }, taskAdapter: null, experts };
+  return {
+    plan: plan === 'top_layers' ? { type: plan, layers: 2 } : { type: plan },
+    taskAdapter: null,
+    experts,
+  };
 }

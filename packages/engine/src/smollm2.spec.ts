@@ -7,7 +7,11 @@ import { createEngine } from './engine';
 
 interface RealGoldens {
   readonly base: readonly { readonly file: string; readonly sha256: string }[];
-  readonly hidden: readonly { readonly name: string; readonly ids: readonly number[]; readonly embedding: readonly number[] }[];
+  readonly hidden: readonly {
+    readonly name: string;
+    readonly ids: readonly number[];
+    readonly embedding: readonly number[];
+  }[];
 }
 
 const goldens = JSON.parse(readFileSync(join(GOLDENS_DIR, 'smollm2.json'), 'utf8')) as RealGoldens;
@@ -16,11 +20,16 @@ const cacheDir = process.env['DMOERM_CACHE'] ?? join(homedir(), '.cache', 'dmoer
 const base = join(cacheDir, 'bases', file?.sha256 ?? '', file?.file ?? '');
 
 it('SmolLM2-135M from its GGUF has the hidden states of transformers', async () => {
-  if (!existsSync(base)) return console.warn('not run: the real base is not in the cache (dmoerm base pull smollm2-135m)');
+  if (!existsSync(base))
+    return console.warn('not run: the real base is not in the cache (dmoerm base pull smollm2-135m)');
   const model = await openBase(base);
   await using engine = await createEngine(model);
   const head = { weight: new Float32Array(model.config.hiddenSize), bias: 0 };
-  const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts: [{ adapter: null, invocationTokens: [], head }] });
+  const task = await engine.addTask({
+    plan: { type: 'full' },
+    taskAdapter: null,
+    experts: [{ adapter: null, invocationTokens: [], head }],
+  });
   const { embeddings } = await engine.evaluate(task, {
     prompts: [new Int32Array(0)],
     candidates: goldens.hidden.map(({ ids }) => ({ prompt: 0, tokens: Int32Array.from(ids) })),
@@ -28,6 +37,8 @@ it('SmolLM2-135M from its GGUF has the hidden states of transformers', async () 
   const d = model.config.hiddenSize;
   expect(goldens.hidden.length).toBeGreaterThan(0);
   goldens.hidden.forEach(({ embedding }, n) =>
-    expect(relativeError(embeddings.subarray(n * d, (n + 1) * d), embedding)).toBeLessThan(TOLERANCES.float32Embeddings),
+    expect(relativeError(embeddings.subarray(n * d, (n + 1) * d), embedding)).toBeLessThan(
+      TOLERANCES.float32Embeddings,
+    ),
   );
 });

@@ -1,6 +1,12 @@
 import { DmoermError } from '@dmoerm/core';
 import type { Bundle } from '@dmoerm/bundle';
-import { createEngine, type Engine, type EngineOptions, type ExpertSpec, type TaskHandle } from '@dmoerm/engine';
+import {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type ExpertSpec,
+  type TaskHandle,
+} from '@dmoerm/engine';
 import { openTokenizer } from '@dmoerm/tokenizer';
 import { openAdapter, openBase, readSafetensors, readTensorF32, type ModelConfig } from '@dmoerm/weights';
 import { prepareItem, type EvaluateItem, type PreparedItem, type Renderer } from './prepare';
@@ -80,7 +86,8 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
       code: 'FAILED_PRECONDITION',
       reason: 'TEMPLATE_MISMATCH',
       field: 'template.digest',
-      message: "the base's chat template is not the one that the bundle was trained with; rewards would not mean anything",
+      message:
+        "the base's chat template is not the one that the bundle was trained with; rewards would not mean anything",
     });
   const engine = options.engine ?? (await createEngine(base, options));
   const maxTokens = bundle.manifest.max_tokens;
@@ -101,7 +108,9 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
         capabilities: capabilities.map((capability) => capability.name),
         digests: {
           base: bundle.baseDigest,
-          adapters: capabilities.map(({ adapter }) => (adapter === null ? '' : adapterDigest(bundle, adapter))),
+          adapters: capabilities.map(({ adapter }) =>
+            adapter === null ? '' : adapterDigest(bundle, adapter),
+          ),
           heads: bundle.manifest.files[heads]?.sha256 ?? '',
           template: template.digest,
         },
@@ -111,7 +120,8 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
           renderedTokens: tokenizer.encodeRendered,
           maxTokens,
           cost: (prompt, candidates) =>
-            rowsPerToken * (prompt + candidates.reduce((a, b) => a + b, 0)) + readoutTokens * candidates.length,
+            rowsPerToken * (prompt + candidates.reduce((a, b) => a + b, 0)) +
+            readoutTokens * candidates.length,
         },
       });
     }
@@ -141,7 +151,8 @@ async function readExperts(bundle: Bundle, name: string, config: ModelConfig): P
   const d = config.hiddenSize;
   return Promise.all(
     task.capabilities.map(async (capability, k) => ({
-      adapter: capability.adapter === null ? null : await openAdapter(bundle.file(capability.adapter), config),
+      adapter:
+        capability.adapter === null ? null : await openAdapter(bundle.file(capability.adapter), config),
       invocationTokens: capability.invocation_tokens,
       head: { weight: weight.slice(k * d, (k + 1) * d), bias: bias[k] ?? NaN },
     })),
@@ -176,7 +187,11 @@ class LoadedModel implements Model {
     return prepareItem(item, this.task(task).renderer);
   }
 
-  async evaluate(name: string, items: readonly PreparedItem[], signal?: AbortSignal): Promise<ModelEvaluation> {
+  async evaluate(
+    name: string,
+    items: readonly PreparedItem[],
+    signal?: AbortSignal,
+  ): Promise<ModelEvaluation> {
     const task = this.task(name);
     const prompts: Int32Array[] = [];
     const candidates: { prompt: number; tokens: Int32Array }[] = [];
@@ -184,7 +199,8 @@ class LoadedModel implements Model {
       const offset = prompts.length;
       prompts.push(...item.prompts);
       for (const candidate of item.candidates)
-        if (candidate.type === 'tokens') candidates.push({ prompt: offset + candidate.prompt, tokens: candidate.tokens });
+        if (candidate.type === 'tokens')
+          candidates.push({ prompt: offset + candidate.prompt, tokens: candidate.tokens });
     }
     const { embeddings, scores, engineNs } = await this.engine.evaluate(task.handle, {
       prompts,

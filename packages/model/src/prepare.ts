@@ -1,4 +1,11 @@
-import { DmoermError, invalidArgument, validatePrompt, type Message, type Prompt, type Truncation } from '@dmoerm/core';
+import {
+  DmoermError,
+  invalidArgument,
+  validatePrompt,
+  type Message,
+  type Prompt,
+  type Truncation,
+} from '@dmoerm/core';
 
 /** One prompt and the responses to score. */
 export interface EvaluateItem {
@@ -54,12 +61,19 @@ export interface Renderer {
 export function prepareItem(item: EvaluateItem, renderer: Renderer): PreparedItem {
   validatePrompt(item.prompt);
   if (item.candidates.length === 0)
-    throw invalidArgument('candidates', 'NO_CANDIDATES', 'there are no candidates; send at least one response to score');
+    throw invalidArgument(
+      'candidates',
+      'NO_CANDIDATES',
+      'there are no candidates; send at least one response to score',
+    );
   const prompts = new PromptForms(item.prompt, renderer);
   const candidates = item.candidates.map((text, i): PreparedCandidate => {
     const field = `candidates[${i}]`;
     if (text === '')
-      return { type: 'error', error: invalidArgument(field, 'EMPTY_CANDIDATE', 'the candidate is empty; a response has text') };
+      return {
+        type: 'error',
+        error: invalidArgument(field, 'EMPTY_CANDIDATE', 'the candidate is empty; a response has text'),
+      };
     const tokens = Int32Array.from(renderer.candidateTokens(text));
     const room = renderer.maxTokens - tokens.length;
     const prompt = item.truncation === 'keep_end' ? prompts.fitting(room) : prompts.whole();
@@ -69,7 +83,9 @@ export function prepareItem(item: EvaluateItem, renderer: Renderer): PreparedIte
     return { type: 'tokens', prompt: prompt.index, tokens, truncated: prompt.dropped > 0 };
   });
   const engineTokens = prompts.used.reduce((sum, form, index) => {
-    const counts = candidates.flatMap((c) => (c.type === 'tokens' && c.prompt === index ? [c.tokens.length] : []));
+    const counts = candidates.flatMap((c) =>
+      c.type === 'tokens' && c.prompt === index ? [c.tokens.length] : [],
+    );
     return counts.length === 0 ? sum : sum + renderer.cost(form.length, counts);
   }, 0);
   return { prompts: prompts.used, candidates, engineTokens };
@@ -99,7 +115,8 @@ class PromptForms {
 
   /** The longest form of at most `room` tokens, or the shortest there is. */
   fitting(room: number): PromptForm {
-    const turns = this.prompt.type === 'text' ? 1 : this.prompt.messages.filter(({ role }) => role !== 'system').length;
+    const turns =
+      this.prompt.type === 'text' ? 1 : this.prompt.messages.filter(({ role }) => role !== 'system').length;
     let dropped = 0;
     while (dropped < turns - 1 && this.render(dropped).length > room) dropped++;
     return this.form(dropped);

@@ -36,12 +36,21 @@ const BATCH = 32;
  * Trains the heads on pairwise loss softplus(-(r_chosen - r_rejected)), AdamW, each on a bootstrap of the pairs; each keeps its state
  * at the epoch with the smallest validation loss.
  */
-export function trainAggregator(train: readonly EmbeddedPair[], valid: readonly EmbeddedPair[], options: AggregatorOptions): Aggregator {
+export function trainAggregator(
+  train: readonly EmbeddedPair[],
+  valid: readonly EmbeddedPair[],
+  options: AggregatorOptions,
+): Aggregator {
   const { mean, std } = standardiser(train.flatMap(({ chosen, rejected }) => [chosen, rejected]));
-  const scaled = (pair: EmbeddedPair): ScaledPair => [scale(pair.chosen, mean, std), scale(pair.rejected, mean, std)];
+  const scaled = (pair: EmbeddedPair): ScaledPair => [
+    scale(pair.chosen, mean, std),
+    scale(pair.rejected, mean, std),
+  ];
   const trainRows = train.map(scaled);
   const validRows = valid.map(scaled);
-  const heads = Array.from({ length: options.heads }, (_, h) => trainHead(trainRows, validRows, { ...options, seed: options.seed * 1000 + h }));
+  const heads = Array.from({ length: options.heads }, (_, h) =>
+    trainHead(trainRows, validRows, { ...options, seed: options.seed * 1000 + h }),
+  );
   return { mean, std, heads, hidden: options.hidden };
 }
 
@@ -51,7 +60,11 @@ function scale(u: Float32Array, mean: Float64Array, std: Float64Array): Float64A
   return mean.map((m, i) => ((u[i] ?? 0) - m) / (std[i] ?? 1));
 }
 
-function trainHead(train: readonly ScaledPair[], valid: readonly ScaledPair[], options: AggregatorOptions): Mlp {
+function trainHead(
+  train: readonly ScaledPair[],
+  valid: readonly ScaledPair[],
+  options: AggregatorOptions,
+): Mlp {
   const random = createRandom(options.seed);
   const inputs = train[0]?.[0].length ?? 0;
   const { hidden } = options;
@@ -100,7 +113,10 @@ function output({ w2, slope }: Mlp, a: Float64Array): number {
 
 function meanLoss(mlp: Mlp, pairs: readonly ScaledPair[]): number {
   const reward = (u: Float64Array): number => output(mlp, preactivation(mlp, u));
-  return pairs.reduce((sum, [chosen, rejected]) => sum + softplus(-(reward(chosen) - reward(rejected))), 0) / pairs.length;
+  return (
+    pairs.reduce((sum, [chosen, rejected]) => sum + softplus(-(reward(chosen) - reward(rejected))), 0) /
+    pairs.length
+  );
 }
 
 interface Gradient {
@@ -111,24 +127,38 @@ interface Gradient {
 }
 
 function batchGradient(mlp: Mlp, batch: readonly ScaledPair[]): Gradient {
-  const gradient: Gradient = { w1: new Float64Array(mlp.w1.length), b1: new Float64Array(mlp.b1.length), w2: new Float64Array(mlp.w2.length), slope: 0 };
+  const gradient: Gradient = {
+    w1: new Float64Array(mlp.w1.length),
+    b1: new Float64Array(mlp.b1.length),
+    w2: new Float64Array(mlp.w2.length),
+    slope: 0,
+  };
   for (const pair of batch) {
     const active = pair.map((u) => preactivation(mlp, u));
     const margin = output(mlp, active[0] as Float64Array) - output(mlp, active[1] as Float64Array);
     const error = -1 / (1 + Math.exp(margin)) / batch.length;
-    pair.forEach((u, side) => addGradient(gradient, mlp, u, active[side] as Float64Array, side === 0 ? error : -error));
+    pair.forEach((u, side) =>
+      addGradient(gradient, mlp, u, active[side] as Float64Array, side === 0 ? error : -error),
+    );
   }
   return gradient;
 }
 
 /** Adds dr/dparameters times `error`. */
-function addGradient(gradient: Gradient, { w2, slope }: Mlp, u: Float64Array, a: Float64Array, error: number): void {
+function addGradient(
+  gradient: Gradient,
+  { w2, slope }: Mlp,
+  u: Float64Array,
+  a: Float64Array,
+  error: number,
+): void {
   a.forEach((value, h) => {
     gradient.w2[h] = (gradient.w2[h] ?? 0) + error * (value > 0 ? value : slope * value);
     if (value <= 0) gradient.slope += error * (w2[h] ?? 0) * value;
     const back = error * (w2[h] ?? 0) * (value > 0 ? 1 : slope);
     gradient.b1[h] = (gradient.b1[h] ?? 0) + back;
-    for (let i = 0, at = h * u.length; i < u.length; i++, at++) gradient.w1[at] = (gradient.w1[at] ?? 0) + back * (u[i] ?? 0);
+    for (let i = 0, at = h * u.length; i < u.length; i++, at++)
+      gradient.w1[at] = (gradient.w1[at] ?? 0) + back * (u[i] ?? 0);
   });
 }
 
@@ -189,11 +219,20 @@ export function encodeAggregator({ mean, std, heads, hidden }: Aggregator): Uint
       w2[column * heads.length + m] = head.w2[h] ?? 0;
     }
   });
-  const float = (data: Float32Array<ArrayBuffer>, ...shape: number[]) => ({ type: 'float32' as const, shape, data });
+  const float = (data: Float32Array<ArrayBuffer>, ...shape: number[]) => ({
+    type: 'float32' as const,
+    shape,
+    data,
+  });
   return encodeOnnx({
     inputs: [{ name: 'embeddings', type: 'float32', shape: ['N', inputs] }],
     outputs: [{ name: 'rewards', type: 'float32', shape: ['N', heads.length] }],
-    constants: { w1: float(w1, inputs, width), b1: float(b1, width), slope: float(slope, width), w2: float(w2, width, heads.length) },
+    constants: {
+      w1: float(w1, inputs, width),
+      b1: float(b1, width),
+      slope: float(slope, width),
+      w2: float(w2, width, heads.length),
+    },
     nodes: [
       { operator: 'Gemm', inputs: ['embeddings', 'w1', 'b1'], outputs: ['hidden'] },
       { operator: 'PRelu', inputs: ['hidden', 'slope'], outputs: ['active'] },

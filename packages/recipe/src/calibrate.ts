@@ -8,7 +8,8 @@ const LARGEST = 100;
  * other reward; between 0.01 and 100. The likelihood has one peak in 1/t, so a golden-section search finds it.
  */
 export function fitTemperature(margins: readonly number[]): number {
-  const loss = (inverse: number): number => margins.reduce((sum, margin) => sum + softplus(-margin * inverse), 0);
+  const loss = (inverse: number): number =>
+    margins.reduce((sum, margin) => sum + softplus(-margin * inverse), 0);
   const golden = (Math.sqrt(5) - 1) / 2;
   let low = 1 / LARGEST;
   let high = 1 / SMALLEST;

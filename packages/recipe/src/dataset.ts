@@ -19,7 +19,11 @@ const pairSchema = z.object({
   tie: z.boolean().default(false),
   capability: z.string().nullish(),
 });
-const ratingSchema = z.object({ ...scored, response: text, ratings: z.record(z.string(), z.number().min(0).max(1)) });
+const ratingSchema = z.object({
+  ...scored,
+  response: text,
+  ratings: z.record(z.string(), z.number().min(0).max(1)),
+});
 const routeSchema = z.object({ ...origin, label: z.string() });
 
 /** Two responses to one prompt, the better one first known. */
@@ -88,7 +92,10 @@ function checkPair({ chosen, rejected }: Pair): string | null {
 }
 
 /** A prompt belongs to one split, whatever the file: else a test would read what training saw. */
-function checkPrompt(row: { messages: Pair['messages']; split: Split }, splits: Map<string, Split>): string | null {
+function checkPrompt(
+  row: { messages: Pair['messages']; split: Split },
+  splits: Map<string, Split>,
+): string | null {
   try {
     validatePrompt({ type: 'conversation', messages: row.messages });
   } catch (error) {
@@ -96,7 +103,8 @@ function checkPrompt(row: { messages: Pair['messages']; split: Split }, splits: 
   }
   const key = createHash('sha256').update(JSON.stringify(row.messages)).digest('base64');
   const known = splits.get(key);
-  if (known !== undefined && known !== row.split) return `the prompt is in the splits ${known} and ${row.split}`;
+  if (known !== undefined && known !== row.split)
+    return `the prompt is in the splits ${known} and ${row.split}`;
   splits.set(key, row.split);
   return null;
 }
@@ -121,8 +129,11 @@ async function readRows<T>(
   for await (const line of createInterface({ input: bytes.pipe(createGunzip()) })) {
     lineNumber++;
     const row = schema.safeParse(parseJson(line));
-    const problem = row.success ? check(row.data) : `${row.error.issues[0]?.path.join('.')}: ${row.error.issues[0]?.message}`;
-    if (problem !== null) throw corrupt(`${file}:${lineNumber}`, 'BAD_ROW', `${file}, line ${lineNumber}: ${problem}`);
+    const problem = row.success
+      ? check(row.data)
+      : `${row.error.issues[0]?.path.join('.')}: ${row.error.issues[0]?.message}`;
+    if (problem !== null)
+      throw corrupt(`${file}:${lineNumber}`, 'BAD_ROW', `${file}, line ${lineNumber}: ${problem}`);
     if (row.success) rows.push(row.data);
   }
   return { rows, sha256: hash.digest('hex') };

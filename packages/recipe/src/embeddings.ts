@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Message } from '@dmoerm/core';
 import type { Engine, TaskHandle } from '@dmoerm/engine';
@@ -47,7 +56,10 @@ export class EmbeddingCache {
   ) {
     mkdirSync(folder, { recursive: true });
     const indexFile = join(folder, 'index.txt');
-    this.data = openSync(join(folder, 'embeddings.f32'), existsSync(join(folder, 'embeddings.f32')) ? 'r+' : 'w+');
+    this.data = openSync(
+      join(folder, 'embeddings.f32'),
+      existsSync(join(folder, 'embeddings.f32')) ? 'r+' : 'w+',
+    );
     const size = fstatSync(this.data).size;
     this.end = 0;
     for (const key of existsSync(indexFile) ? readFileSync(indexFile, 'utf8').split('\n') : []) {
@@ -76,7 +88,10 @@ export class EmbeddingCache {
   }
 
   /** Adds what is missing of the groups; returns how many prompts were too long. */
-  async fill(groups: readonly PromptGroup[], { engine, template, readout, maxTokens, onProgress }: FillOptions): Promise<number> {
+  async fill(
+    groups: readonly PromptGroup[],
+    { engine, template, readout, maxTokens, onProgress }: FillOptions,
+  ): Promise<number> {
     const jobs: Job[] = [];
     let skipped = 0;
     for (const { messages, responses } of groups) {
@@ -96,7 +111,10 @@ export class EmbeddingCache {
         prompts: batch.map(({ prompt }) => prompt),
         candidates: batch.flatMap(({ tokens }, i) => tokens.map((own) => ({ prompt: i, tokens: own }))),
       });
-      this.append(batch.flatMap(({ messages, missing }) => missing.map((response) => keyOf(messages, response))), embeddings);
+      this.append(
+        batch.flatMap(({ messages, missing }) => missing.map((response) => keyOf(messages, response))),
+        embeddings,
+      );
       done += batch.reduce((sum, { cost }) => sum + cost, 0);
       onProgress?.(done, total);
     }
@@ -145,5 +163,7 @@ function* batches(jobs: readonly Job[]): Generator<Job[]> {
 /** 43 characters. */
 function keyOf(messages: readonly Message[], response: string): string {
   const turns = messages.map(({ role, content }) => [role, content]);
-  return createHash('sha256').update(JSON.stringify([turns, response])).digest('base64url');
+  return createHash('sha256')
+    .update(JSON.stringify([turns, response]))
+    .digest('base64url');
 }

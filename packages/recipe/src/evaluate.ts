@@ -32,7 +32,11 @@ export function won(margin: number): number {
  * Share of pairs decided as people did: averaged within a prompt, then over prompts; 95 % interval by bootstrap over prompts (rows
  * of one prompt are not independent), 10,000 draws.
  */
-export function accuracy(pairs: readonly JudgedPair[], decide: (pair: JudgedPair) => number = ({ margin }) => won(margin), seed = 1): Share {
+export function accuracy(
+  pairs: readonly JudgedPair[],
+  decide: (pair: JudgedPair) => number = ({ margin }) => won(margin),
+  seed = 1,
+): Share {
   const prompts = new Map<string, { sum: number; count: number }>();
   for (const pair of pairs) {
     const key = `${pair.source}/${pair.promptId}`;
@@ -92,5 +96,12 @@ export function formatEvaluations(evaluations: readonly Evaluation[]): string {
     ]),
   ];
   const widths = rows[0]?.map((_, c) => Math.max(...rows.map((row) => row[c]?.length ?? 0))) ?? [];
-  return rows.map((row) => row.map((text, c) => text.padEnd(widths[c] ?? 0)).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((text, c) => text.padEnd(widths[c] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

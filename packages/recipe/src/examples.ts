@@ -8,7 +8,10 @@ export interface TaskExamples {
   /** By capability: pairs that compare responses in it. */
   readonly capabilityPairs: ReadonlyMap<string, readonly Pair[]>;
   /** By capability: single responses with a rating, where the data has no pairs. */
-  readonly capabilityRatings: ReadonlyMap<string, readonly { readonly row: Rating; readonly rating: number }[]>;
+  readonly capabilityRatings: ReadonlyMap<
+    string,
+    readonly { readonly row: Rating; readonly rating: number }[]
+  >;
   /** Overall preferences: phase 3, and the measure of the reward. */
   readonly overall: readonly Pair[];
 }
@@ -27,10 +30,17 @@ export interface ExampleOptions {
 const PHASE_A = 0.6;
 
 /** Experts that learn from overall preferences: no permitted source rates these tasks by it. */
-const OVERALL_EXPERTS: Readonly<Record<string, string>> = { chat: 'helpfulness', harmlessness: 'harmlessness' };
+const OVERALL_EXPERTS: Readonly<Record<string, string>> = {
+  chat: 'helpfulness',
+  harmlessness: 'harmlessness',
+};
 
 /** Examples of every task; training rows are shippable unless `research`. */
-export function collectExamples(data: Dataset, tasks: readonly ProbeTask[], options: ExampleOptions): TaskExamples[] {
+export function collectExamples(
+  data: Dataset,
+  tasks: readonly ProbeTask[],
+  options: ExampleOptions,
+): TaskExamples[] {
   const usable = <T extends Pair | Rating>(rows: readonly T[]): T[] =>
     rows.filter((row) => options.research || row.split === 'test' || mayShip(row));
   const preferences = limitPrompts(usable(data.preferences), options.limit).filter(({ tie }) => !tie);
@@ -42,9 +52,19 @@ export function collectExamples(data: Dataset, tasks: readonly ProbeTask[], opti
     const single = new Map<string, { row: Rating; rating: number }[]>();
     for (const { name } of task.capabilities) {
       const compared = capabilityPairs.filter((row) => row.task === task.name && row.capability === name);
-      if (OVERALL_EXPERTS[task.name] === name) pairs.set(name, own.filter((row) => row.split !== 'train' || isPhaseA(row)));
+      if (OVERALL_EXPERTS[task.name] === name)
+        pairs.set(
+          name,
+          own.filter((row) => row.split !== 'train' || isPhaseA(row)),
+        );
       else if (compared.some((row) => row.split === 'train')) pairs.set(name, compared);
-      else single.set(name, ratings.flatMap((row) => (row.task === task.name && name in row.ratings ? [{ row, rating: row.ratings[name] ?? 0 }] : [])));
+      else
+        single.set(
+          name,
+          ratings.flatMap((row) =>
+            row.task === task.name && name in row.ratings ? [{ row, rating: row.ratings[name] ?? 0 }] : [],
+          ),
+        );
     }
     const rated = capabilityPairs.filter((row) => row.task === task.name && row.capability === 'overall');
     // Ratings of the sources stand in where no preferences may be trained on.
@@ -63,7 +83,8 @@ function isPhaseA({ prompt_id: id }: Pair): boolean {
 /** Keeps the prompts with the smallest hashes of each source and split: the same ones whatever the order of the rows. */
 function limitPrompts<T extends Pair | Rating>(rows: readonly T[], limit: number): T[] {
   const prompts = new Map<string, Set<string>>();
-  for (const row of rows) prompts.set(limitKey(row), (prompts.get(limitKey(row)) ?? new Set()).add(row.prompt_id));
+  for (const row of rows)
+    prompts.set(limitKey(row), (prompts.get(limitKey(row)) ?? new Set()).add(row.prompt_id));
   const kept = new Map<string, Set<string>>();
   for (const [key, ids] of prompts) {
     const sorted = [...ids].sort((a, b) => hashFraction(a, 'limit') - hashFraction(b, 'limit'));
@@ -83,11 +104,16 @@ export function promptGroups({ capabilityPairs, capabilityRatings, overall }: Ta
   const groups = new Map<string, { messages: Pair['messages']; responses: Set<string>; at: number }>();
   const add = (messages: Pair['messages'], ...responses: string[]): void => {
     const key = JSON.stringify(messages);
-    const group = groups.get(key) ?? { messages, responses: new Set<string>(), at: hashFraction(key, 'order') };
+    const group = groups.get(key) ?? {
+      messages,
+      responses: new Set<string>(),
+      at: hashFraction(key, 'order'),
+    };
     for (const response of responses) group.responses.add(response);
     groups.set(key, group);
   };
-  for (const rows of [...capabilityPairs.values(), overall]) for (const { messages, chosen, rejected } of rows) add(messages, chosen, rejected);
+  for (const rows of [...capabilityPairs.values(), overall])
+    for (const { messages, chosen, rejected } of rows) add(messages, chosen, rejected);
   for (const rows of capabilityRatings.values()) for (const { row } of rows) add(row.messages, row.response);
   return [...groups.values()]
     .sort((a, b) => a.at - b.at)

@@ -30,21 +30,38 @@ export interface ExtractOptions {
  * Token ids that ask a capability's question: what the template puts between a candidate's end and a user's next turn, then the
  * question. Found by rendering a longer conversation, so that it fits any chat template.
  */
-export function invocationTokens({ tokenizer, template }: OpenedTokenizer, { question }: ProbeCapability): number[] {
+export function invocationTokens(
+  { tokenizer, template }: OpenedTokenizer,
+  { question }: ProbeCapability,
+): number[] {
   const first = { role: 'user', content: 'a' } as const;
   const before = [...template.promptTokens([first]), ...template.candidateTokens('b')];
-  const whole = template.promptTokens([first, { role: 'assistant', content: 'b' }, { role: 'user', content: question }]);
+  const whole = template.promptTokens([
+    first,
+    { role: 'assistant', content: 'b' },
+    { role: 'user', content: question },
+  ]);
   const words = tokenizer.encode(question);
-  const end = whole.findIndex((_, i) => i >= before.length && words.every((token, j) => whole[i + j] === token));
+  const end = whole.findIndex(
+    (_, i) => i >= before.length && words.every((token, j) => whole[i + j] === token),
+  );
   const agree = before.every((token, i) => whole[i] === token) && end > 0;
-  if (!agree) throw invalidArgument('question', 'BAD_QUESTION', `the chat template does not carry the question ${question} unchanged`);
+  if (!agree)
+    throw invalidArgument(
+      'question',
+      'BAD_QUESTION',
+      `the chat template does not carry the question ${question} unchanged`,
+    );
   return whole.slice(before.length, end + words.length);
 }
 
 /**
  * Embeddings of all examples, task by task, from one engine; what the caches hold is not computed again.
  */
-export async function extractEmbeddings(examples: readonly TaskExamples[], options: ExtractOptions): Promise<Map<string, TaskEmbeddings>> {
+export async function extractEmbeddings(
+  examples: readonly TaskExamples[],
+  options: ExtractOptions,
+): Promise<Map<string, TaskEmbeddings>> {
   const base = await openBase(options.basePath);
   const opened = await openTokenizer(options.basePath);
   await using engine = await createEngine(base, { threads: options.threads });
@@ -52,7 +69,10 @@ export async function extractEmbeddings(examples: readonly TaskExamples[], optio
   const found = new Map<string, TaskEmbeddings>();
   for (const one of examples) {
     const tokens = one.task.capabilities.map((capability) => invocationTokens(opened, capability));
-    const cache = new EmbeddingCache(join(options.cacheDir, cacheName(one.task, tokens, opened, options)), tokens.length * d);
+    const cache = new EmbeddingCache(
+      join(options.cacheDir, cacheName(one.task, tokens, opened, options)),
+      tokens.length * d,
+    );
     const head = { weight: new Float32Array(d), bias: 0 };
     const experts = tokens.map((own) => ({ adapter: null, invocationTokens: own, head }));
     const handle = await engine.addTask({ plan: { type: 'readout' }, taskAdapter: null, experts });
@@ -70,6 +90,11 @@ export async function extractEmbeddings(examples: readonly TaskExamples[], optio
 }
 
 /** Everything that decides the numbers: other bases, templates or questions have caches of their own. */
-function cacheName(task: ProbeTask, tokens: readonly (readonly number[])[], { template }: OpenedTokenizer, { baseDigest }: ExtractOptions): string {
+function cacheName(
+  task: ProbeTask,
+  tokens: readonly (readonly number[])[],
+  { template }: OpenedTokenizer,
+  { baseDigest }: ExtractOptions,
+): string {
   return `${task.name}-${sha256(JSON.stringify([baseDigest, template.digest, tokens])).slice(0, 16)}`;
 }

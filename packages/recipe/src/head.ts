@@ -32,7 +32,8 @@ export function standardiser(rows: readonly Float32Array[]): { mean: Float64Arra
   const mean = new Float64Array(d);
   const std = new Float64Array(d);
   for (const row of rows) for (let i = 0; i < d; i++) mean[i] = (mean[i] ?? 0) + (row[i] ?? 0) / rows.length;
-  for (const row of rows) for (let i = 0; i < d; i++) std[i] = (std[i] ?? 0) + ((row[i] ?? 0) - (mean[i] ?? 0)) ** 2 / rows.length;
+  for (const row of rows)
+    for (let i = 0; i < d; i++) std[i] = (std[i] ?? 0) + ((row[i] ?? 0) - (mean[i] ?? 0)) ** 2 / rows.length;
   return { mean, std: std.map((variance) => Math.sqrt(variance) + 1e-6) };
 }
 
@@ -42,8 +43,14 @@ export function standardiser(rows: readonly Float32Array[]): { mean: Float64Arra
  */
 export function fitPairHead(pairs: readonly EmbeddedPair[], ridge: number): ValueHead {
   const { std } = standardiser(pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]));
-  const rows = pairs.map(({ chosen, rejected }) => std.map((s, i) => ((chosen[i] ?? 0) - (rejected[i] ?? 0)) / s));
-  const weight = minimise((w, gradient) => logistic(rows, null, w, gradient, ridge), new Float64Array(std.length), STOP);
+  const rows = pairs.map(({ chosen, rejected }) =>
+    std.map((s, i) => ((chosen[i] ?? 0) - (rejected[i] ?? 0)) / s),
+  );
+  const weight = minimise(
+    (w, gradient) => logistic(rows, null, w, gradient, ridge),
+    new Float64Array(std.length),
+    STOP,
+  );
   return { weight: Float32Array.from(weight, (w, i) => w / (std[i] ?? 1)), bias: 0 };
 }
 
@@ -56,7 +63,11 @@ export function fitRatingHead(examples: readonly EmbeddedRating[], ridge: number
     return row;
   });
   const targets = examples.map(({ rating }) => rating);
-  const fitted = minimise((w, gradient) => logistic(rows, targets, w, gradient, ridge), new Float64Array(std.length + 1), STOP);
+  const fitted = minimise(
+    (w, gradient) => logistic(rows, targets, w, gradient, ridge),
+    new Float64Array(std.length + 1),
+    STOP,
+  );
   const weight = Float32Array.from(std, (s, i) => (fitted[i] ?? 0) / s);
   const shift = weight.reduce((sum, w, i) => sum + w * (mean[i] ?? 0), 0);
   return { weight, bias: (fitted[std.length] ?? 0) - shift };
@@ -97,7 +108,10 @@ export function headScore({ weight, bias }: ValueHead, embedding: Float32Array):
 }
 
 /** Tries every strength and keeps the head with the smallest validation loss. */
-export function chooseHead(fit: (ridge: number) => ValueHead, validationLoss: (head: ValueHead) => number): { head: ValueHead; ridge: number } {
+export function chooseHead(
+  fit: (ridge: number) => ValueHead,
+  validationLoss: (head: ValueHead) => number,
+): { head: ValueHead; ridge: number } {
   const tried = RIDGES.map((ridge) => {
     const head = fit(ridge);
     return { head, ridge, loss: validationLoss(head) };

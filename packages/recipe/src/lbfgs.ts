@@ -43,7 +43,10 @@ export function minimise(objective: Objective, start: Float64Array, options: Lbf
   return x;
 }
 
-function twoLoop(gradient: Float64Array, history: readonly { s: Float64Array; y: Float64Array; rho: number }[]): Float64Array {
+function twoLoop(
+  gradient: Float64Array,
+  history: readonly { s: Float64Array; y: Float64Array; rho: number }[],
+): Float64Array {
   const q = gradient.map((g) => -g);
   const alphas: number[] = [];
   for (const { s, y, rho } of [...history].reverse()) {

@@ -17,7 +17,8 @@ const OPTIONS = { hidden: 4, heads: 3, epochs: 6, learningRate: 3e-3, weightDeca
 /** Pairs whose preferred side has the larger first coordinate, plus noise in the others. */
 function pairs(count: number, seed: number): EmbeddedPair[] {
   const random = createRandom(seed);
-  const vector = (first: number): Float32Array => Float32Array.from({ length: D }, (_, i) => (i === 0 ? first : normal(random)));
+  const vector = (first: number): Float32Array =>
+    Float32Array.from({ length: D }, (_, i) => (i === 0 ? first : normal(random)));
   return Array.from({ length: count }, () => {
     const [a, b] = [normal(random), normal(random)];
     return { chosen: vector(Math.max(a, b)), rejected: vector(Math.min(a, b)) };
@@ -31,14 +32,21 @@ it('a head learns what decides its pairs, and reversed labels learn the opposite
   const train = pairs(400, 1);
   const head = fitPairHead(train, 1);
   expect(share(pairs(300, 2), (u) => headScore(head, u))).toBeGreaterThan(0.9);
-  const reversed = fitPairHead(train.map(({ chosen, rejected }) => ({ chosen: rejected, rejected: chosen })), 1);
+  const reversed = fitPairHead(
+    train.map(({ chosen, rejected }) => ({ chosen: rejected, rejected: chosen })),
+    1,
+  );
   expect(share(pairs(300, 2), (u) => headScore(reversed, u))).toBeLessThan(0.1);
 });
 
 it('a rating head gives ratings back as sigmoid(score)', () => {
-  const rows = pairs(300, 3).map(({ chosen }) => ({ embedding: chosen, rating: 1 / (1 + Math.exp(-(chosen[0] ?? 0) - 0.5)) }));
+  const rows = pairs(300, 3).map(({ chosen }) => ({
+    embedding: chosen,
+    rating: 1 / (1 + Math.exp(-(chosen[0] ?? 0) - 0.5)),
+  }));
   const head = fitRatingHead(rows, 1e-3);
-  for (const { embedding, rating } of rows.slice(0, 20)) expect(1 / (1 + Math.exp(-headScore(head, embedding)))).toBeCloseTo(rating, 1);
+  for (const { embedding, rating } of rows.slice(0, 20))
+    expect(1 / (1 + Math.exp(-headScore(head, embedding)))).toBeCloseTo(rating, 1);
 });
 
 it('the loss stays finite at margins of 10,000', () => {
@@ -60,7 +68,13 @@ it('temperature: margins twice as large need one twice as high', () => {
 });
 
 describe('the evaluator', () => {
-  const pair = (promptId: string, margin: number): JudgedPair => ({ source: 's', promptId, margin, lengthDifference: 1, lengthRatio: 1 });
+  const pair = (promptId: string, margin: number): JudgedPair => ({
+    source: 's',
+    promptId,
+    margin,
+    lengthDifference: 1,
+    lengthRatio: 1,
+  });
 
   it('averages within a prompt first, counts exact ties half, and reversed ranks give 1 - accuracy', () => {
     const rows = [pair('a', 1), pair('a', -1), pair('a', -2), pair('b', 3), pair('c', 0)];
@@ -95,7 +109,9 @@ describe('what is exported says in ONNX what was trained', () => {
     await writeFile(join(folder, 'a.onnx'), encodeAggregator(aggregator));
     const model = await runner.open(join(folder, 'a.onnx'));
     const u = pairs(1, 10)[0]?.chosen ?? new Float32Array();
-    const [outputs] = await model.run([{ embeddings: { type: 'float32', shape: [1, D], data: Float32Array.from(u) } }]);
+    const [outputs] = await model.run([
+      { embeddings: { type: 'float32', shape: [1, D], data: Float32Array.from(u) } },
+    ]);
     const rewards = outputs?.['rewards']?.data as Float32Array;
     expect(rewards.length).toBe(OPTIONS.heads);
     expect(rewards.reduce((a, b) => a + b, 0) / rewards.length).toBeCloseTo(aggregate(aggregator, u), 4);
@@ -104,7 +120,10 @@ describe('what is exported says in ONNX what was trained', () => {
   it('router, which tells made-up prompts apart', async () => {
     const labels = ['chat', 'harmlessness', 'text_creation'];
     const spec = { buckets: 2048, word_ngrams: [1, 2], char_ngrams: [3, 4], head_words: 6 } as const;
-    const router = trainRouter(makeUpPrompts(labels, 60, 1), makeUpPrompts(labels, 20, 2), { spec, ridges: [0.1] });
+    const router = trainRouter(makeUpPrompts(labels, 60, 1), makeUpPrompts(labels, 20, 2), {
+      spec,
+      ridges: [0.1],
+    });
     expect(routerAccuracy(router, makeUpPrompts(labels, 50, 3))).toBeGreaterThan(0.9);
     await writeFile(join(folder, 'r.onnx'), encodeRouter(router));
     const model = await runner.open(join(folder, 'r.onnx'));

@@ -35,7 +35,11 @@ interface Row {
 }
 
 /** Fits the router on balanced classes; the penalty and the softmax's temperature are chosen on `valid`. */
-export function trainRouter(train: readonly RoutedText[], valid: readonly RoutedText[], { spec, ridges }: RouterOptions): RouterWeights {
+export function trainRouter(
+  train: readonly RoutedText[],
+  valid: readonly RoutedText[],
+  { spec, ridges }: RouterOptions,
+): RouterWeights {
   const labels = [...new Set(train.map(({ label }) => label))].sort();
   const idf = inverseFrequencies(train, spec);
   const rows = train.map((one) => toRow(one, labels, spec, idf));
@@ -51,11 +55,17 @@ export function trainRouter(train: readonly RoutedText[], valid: readonly Routed
 
 function inverseFrequencies(texts: readonly RoutedText[], spec: NgramSpec): Float32Array<ArrayBuffer> {
   const seen = new Float32Array(spec.buckets);
-  for (const { text } of texts) for (const bucket of hashedNgrams(text, spec).indices) seen[bucket] = (seen[bucket] ?? 0) + 1;
+  for (const { text } of texts)
+    for (const bucket of hashedNgrams(text, spec).indices) seen[bucket] = (seen[bucket] ?? 0) + 1;
   return seen.map((count) => Math.log((1 + texts.length) / (1 + count)) + 1);
 }
 
-function toRow({ text, label }: RoutedText, labels: readonly string[], spec: NgramSpec, idf: Float32Array): Row {
+function toRow(
+  { text, label }: RoutedText,
+  labels: readonly string[],
+  spec: NgramSpec,
+  idf: Float32Array,
+): Row {
   const { indices, values } = hashedNgrams(text, spec);
   const weighted = Float64Array.from(values, (value, i) => value * (idf[indices[i] ?? 0] ?? 0));
   const length = Math.sqrt(weighted.reduce((sum, value) => sum + value * value, 0));
@@ -63,7 +73,13 @@ function toRow({ text, label }: RoutedText, labels: readonly string[], spec: Ngr
 }
 
 /** Weights [buckets + 1, labels], the biases last. */
-function fit(rows: readonly Row[], buckets: number, labels: number, classWeights: readonly number[], ridge: number): Float64Array {
+function fit(
+  rows: readonly Row[],
+  buckets: number,
+  labels: number,
+  classWeights: readonly number[],
+  ridge: number,
+): Float64Array {
   const objective = (x: Float64Array, gradient: Float64Array): number => {
     let loss = 0;
     for (let i = 0; i < x.length; i++) {
@@ -77,13 +93,20 @@ function fit(rows: readonly Row[], buckets: number, labels: number, classWeights
       loss -= weight * Math.log(Math.max(p[row.label] ?? 0, 1e-300));
       for (let c = 0; c < labels; c++) {
         const error = weight * ((p[c] ?? 0) - (c === row.label ? 1 : 0));
-        row.indices.forEach((bucket, i) => (gradient[bucket * labels + c] = (gradient[bucket * labels + c] ?? 0) + error * (row.values[i] ?? 0)));
+        row.indices.forEach(
+          (bucket, i) =>
+            (gradient[bucket * labels + c] =
+              (gradient[bucket * labels + c] ?? 0) + error * (row.values[i] ?? 0)),
+        );
         gradient[buckets * labels + c] = (gradient[buckets * labels + c] ?? 0) + error;
       }
     }
     return loss;
   };
-  return minimise(objective, new Float64Array((buckets + 1) * labels), { maxIterations: 150, tolerance: 1e-3 });
+  return minimise(objective, new Float64Array((buckets + 1) * labels), {
+    maxIterations: 150,
+    tolerance: 1e-3,
+  });
 }
 
 function probabilitiesOf(x: Float64Array, row: Row, buckets: number, labels: number): Float64Array {
@@ -104,7 +127,11 @@ function softmax(logits: Float64Array): Float64Array {
 
 function unpack(x: Float64Array, rest: Pick<RouterWeights, 'spec' | 'labels' | 'idf'>): RouterWeights {
   const cut = rest.spec.buckets * rest.labels.length;
-  return { ...rest, weights: Float32Array.from(x.subarray(0, cut)), bias: Float32Array.from(x.subarray(cut)) };
+  return {
+    ...rest,
+    weights: Float32Array.from(x.subarray(0, cut)),
+    bias: Float32Array.from(x.subarray(cut)),
+  };
 }
 
 /** Probabilities [labels] of a text. */
@@ -138,7 +165,11 @@ function withTemperature(router: RouterWeights, valid: readonly RoutedText[]): R
   });
   const loss = (factor: number): number => {
     const candidate = scaled(factor);
-    return valid.reduce((sum, { text, label }) => sum - Math.log(Math.max(routeText(candidate, text)[router.labels.indexOf(label)] ?? 0, 1e-12)), 0);
+    return valid.reduce(
+      (sum, { text, label }) =>
+        sum - Math.log(Math.max(routeText(candidate, text)[router.labels.indexOf(label)] ?? 0, 1e-12)),
+      0,
+    );
   };
   const factors = [0.5, 0.7, 1, 1.4, 2, 2.8, 4];
   return scaled(factors.reduce((best, one) => (loss(one) < loss(best) ? one : best)));
@@ -146,8 +177,16 @@ function withTemperature(router: RouterWeights, valid: readonly RoutedText[]): R
 
 /** ONNX: indices int64 [n], values float32 [n] -> probabilities float32 [labels]. */
 export function encodeRouter({ labels, idf, weights, bias, spec }: RouterWeights): Uint8Array {
-  const float = (data: Float32Array<ArrayBuffer>, ...shape: number[]) => ({ type: 'float32' as const, shape, data });
-  const axes = (...data: bigint[]) => ({ type: 'int64' as const, shape: [data.length], data: BigInt64Array.from(data) });
+  const float = (data: Float32Array<ArrayBuffer>, ...shape: number[]) => ({
+    type: 'float32' as const,
+    shape,
+    data,
+  });
+  const axes = (...data: bigint[]) => ({
+    type: 'int64' as const,
+    shape: [data.length],
+    data: BigInt64Array.from(data),
+  });
   return encodeOnnx({
     inputs: [
       { name: 'indices', type: 'int64', shape: ['n'] },

@@ -26,11 +26,21 @@ export const PROBE_TASKS: readonly ProbeTask[] = [
     definition: 'Open conversation, advice and everyday requests',
     capabilities: [
       capability('helpfulness', 'Helpfulness', 'Does what the user asked for, overall', 'Helpful'),
-      capability('engagingness', 'Engagingness', 'Interesting, invites the conversation to go on', 'Engaging'),
+      capability(
+        'engagingness',
+        'Engagingness',
+        'Interesting, invites the conversation to go on',
+        'Engaging',
+      ),
       capability('naturalness', 'Naturalness', 'Sounds like something a person would say', 'Natural'),
       capability('coherence', 'Coherence', 'Follows from the conversation so far', 'Coherent'),
       capability('understandability', 'Understandability', 'Can be understood as it stands', 'Clear'),
-      capability('providing_guidance', 'Guidance', 'Helps the learner on with hints or explanations', 'Guiding'),
+      capability(
+        'providing_guidance',
+        'Guidance',
+        'Helps the learner on with hints or explanations',
+        'Guiding',
+      ),
     ],
   },
   {
@@ -49,7 +59,9 @@ export const PROBE_TASKS: readonly ProbeTask[] = [
     name: 'harmlessness',
     displayName: 'Harmlessness',
     definition: 'Requests that could do harm',
-    capabilities: [capability('harmlessness', 'Harmlessness', 'Does not help to do harm, and does none', 'Harmless')],
+    capabilities: [
+      capability('harmlessness', 'Harmlessness', 'Does not help to do harm, and does none', 'Harmless'),
+    ],
   },
   {
     name: 'text_creation',
@@ -71,6 +83,11 @@ export const PROBE_TASKS: readonly ProbeTask[] = [
   },
 ];
 
-function capability(name: string, displayName: string, definition: string, question: string): ProbeCapability {
+function capability(
+  name: string,
+  displayName: string,
+  definition: string,
+  question: string,
+): ProbeCapability {
   return { name, displayName, definition, question };
 }

@@ -11,7 +11,15 @@ import { fitTemperature } from './calibrate';
 import { evaluateGroup, formatEvaluations, type Evaluation, type JudgedPair } from './evaluate';
 import { collectExamples, type TaskExamples } from './examples';
 import { extractEmbeddings, type TaskEmbeddings } from './extract';
-import { chooseHead, fitPairHead, fitRatingHead, headScore, softplus, type EmbeddedPair, type ValueHead } from './head';
+import {
+  chooseHead,
+  fitPairHead,
+  fitRatingHead,
+  headScore,
+  softplus,
+  type EmbeddedPair,
+  type ValueHead,
+} from './head';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
 import { PROBE_TASKS } from './taxonomy';
@@ -37,7 +45,9 @@ const ROUTER_SPEC: NgramSpec = { buckets: 2 ** 15, word_ngrams: [1, 2], char_ngr
 const AGGREGATOR = { hidden: 16, heads: 4, epochs: 8, learningRate: 3e-4, weightDecay: 0.3 };
 
 /** Fits heads, aggregators and router on a frozen base, makes the bundle, and measures it on the test split. */
-export async function trainProbe(options: TrainProbeOptions): Promise<{ readonly revision: string; readonly table: string }> {
+export async function trainProbe(
+  options: TrainProbeOptions,
+): Promise<{ readonly revision: string; readonly table: string }> {
   const data = await readDataset(options.dataDir);
   const examples = collectExamples(data, PROBE_TASKS, { research: false, limit: options.limit });
   const embeddings = await extractEmbeddings(examples, {
@@ -49,7 +59,8 @@ export async function trainProbe(options: TrainProbeOptions): Promise<{ readonly
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
   });
   const draft = join(options.embeddingsDir, 'draft');
-  for (const folder of ['heads', 'aggregators', 'router']) await mkdir(join(draft, folder), { recursive: true });
+  for (const folder of ['heads', 'aggregators', 'router'])
+    await mkdir(join(draft, folder), { recursive: true });
   const sources: Record<string, string> = {};
   const put = (path: string): string => (sources[path] = join(draft, path));
   const evaluations: Evaluation[] = [];
@@ -69,17 +80,37 @@ export async function trainProbe(options: TrainProbeOptions): Promise<{ readonly
     template: { digest: template.digest },
     max_tokens: MAX_TOKENS,
     tasks,
-    router: { model: 'router/router.onnx', features: ROUTER_SPEC, labels: [...routed.router.labels], fallback: { task: 'chat', threshold: 0.4 } },
-    provenance: { created_by: 'dmoerm train --method probe', limit: options.limit, seed: options.seed, data: data.digests, licences: licences(data) },
+    router: {
+      model: 'router/router.onnx',
+      features: ROUTER_SPEC,
+      labels: [...routed.router.labels],
+      fallback: { task: 'chat', threshold: 0.4 },
+    },
+    provenance: {
+      created_by: 'dmoerm train --method probe',
+      limit: options.limit,
+      seed: options.seed,
+      data: data.digests,
+      licences: licences(data),
+    },
   };
   const bundle = await createBundle({ manifest, sources }, options.outDir, { cacheDir: options.cacheDir });
   const table = `${formatEvaluations(evaluations)}\nrouter, permitted validation prompts: ${routed.valid.toFixed(3)}`;
-  await writeFile(join(options.embeddingsDir, 'report.json'), JSON.stringify({ revision: bundle.revision, evaluations, router: routed.valid }, null, 1));
+  await writeFile(
+    join(options.embeddingsDir, 'report.json'),
+    JSON.stringify({ revision: bundle.revision, evaluations, router: routed.valid }, null, 1),
+  );
   return { revision: bundle.revision, table };
 }
 
 function licences(data: Dataset): string[] {
-  return [...new Set([...data.preferences, ...data.capabilityPairs, ...data.ratings].filter(mayShip).map(({ licence }) => licence))].sort();
+  return [
+    ...new Set(
+      [...data.preferences, ...data.capabilityPairs, ...data.ratings]
+        .filter(mayShip)
+        .map(({ licence }) => licence),
+    ),
+  ].sort();
 }
 
 function embed(cache: EmbeddingCache, rows: readonly Pair[]): { row: Pair; pair: EmbeddedPair }[] {
@@ -99,7 +130,8 @@ async function trainTask(
 ): Promise<Manifest['tasks'][number]> {
   const K = task.capabilities.length;
   const judged = embed(cache, overall);
-  const part = (split: string): EmbeddedPair[] => judged.filter(({ row }) => row.split === split).map(({ pair }) => pair);
+  const part = (split: string): EmbeddedPair[] =>
+    judged.filter(({ row }) => row.split === split).map(({ pair }) => pair);
   const train = part('train');
   const valid = part('valid');
   const d = (train[0]?.chosen.length ?? 0) / K;
@@ -110,34 +142,63 @@ async function trainTask(
       pair: { chosen: slice(pair.chosen, k), rejected: slice(pair.rejected, k) },
     }));
     if (pairs.length > 0) {
-      const own = (split: string): EmbeddedPair[] => pairs.filter(({ row }) => row.split === split).map(({ pair }) => pair);
-      const { head } = chooseHead((ridge) => fitPairHead(own('train'), ridge), (one) =>
-        own('valid').reduce((sum, { chosen, rejected }) => sum + softplus(headScore(one, rejected) - headScore(one, chosen)), 0),
+      const own = (split: string): EmbeddedPair[] =>
+        pairs.filter(({ row }) => row.split === split).map(({ pair }) => pair);
+      const { head } = chooseHead(
+        (ridge) => fitPairHead(own('train'), ridge),
+        (one) =>
+          own('valid').reduce(
+            (sum, { chosen, rejected }) => sum + softplus(headScore(one, rejected) - headScore(one, chosen)),
+            0,
+          ),
       );
       const test = pairs.filter(({ row }) => row.split === 'test');
-      evaluations.push(evaluateGroup(`${task.name}/${name}`, test.map(({ row, pair }) => judge(row, headScore(head, pair.chosen) - headScore(head, pair.rejected)))));
+      evaluations.push(
+        evaluateGroup(
+          `${task.name}/${name}`,
+          test.map(({ row, pair }) =>
+            judge(row, headScore(head, pair.chosen) - headScore(head, pair.rejected)),
+          ),
+        ),
+      );
       return head;
     }
     const rated = (capabilityRatings.get(name) ?? []).flatMap(({ row, rating }) => {
       const embedding = cache.get(row.messages, row.response);
       return embedding === null ? [] : [{ split: row.split, embedding: slice(embedding, k), rating }];
     });
-    return chooseHead((ridge) => fitRatingHead(rated.filter(({ split }) => split === 'train'), ridge), (one) =>
-      rated.filter(({ split }) => split === 'valid').reduce((sum, { embedding, rating }) => {
-        const score = headScore(one, embedding);
-        return sum + softplus(score) - rating * score;
-      }, 0),
+    return chooseHead(
+      (ridge) =>
+        fitRatingHead(
+          rated.filter(({ split }) => split === 'train'),
+          ridge,
+        ),
+      (one) =>
+        rated
+          .filter(({ split }) => split === 'valid')
+          .reduce((sum, { embedding, rating }) => {
+            const score = headScore(one, embedding);
+            return sum + softplus(score) - rating * score;
+          }, 0),
     ).head;
   });
   const aggregator = trainAggregator(train, valid, { ...AGGREGATOR, seed });
   const test = judged.filter(({ row }) => row.split === 'test');
   for (const source of [...new Set(test.map(({ row }) => row.source))]) {
     const rows = test.filter(({ row }) => row.source === source);
-    evaluations.push(evaluateGroup(`${task.name} reward, ${source}`, rows.map(({ row, pair }) => judge(row, aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)))));
+    evaluations.push(
+      evaluateGroup(
+        `${task.name} reward, ${source}`,
+        rows.map(({ row, pair }) =>
+          judge(row, aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
+        ),
+      ),
+    );
   }
   const responses = valid.flatMap(({ chosen, rejected }) => [chosen, rejected]);
   const mean = new Float32Array(K * d);
-  for (const u of responses) for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + (u[i] ?? 0) / responses.length;
+  for (const u of responses)
+    for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + (u[i] ?? 0) / responses.length;
   const flat = new Float32Array(K * d);
   heads.forEach(({ weight }, k) => flat.set(weight, k * d));
   await writeSafetensors(put(`heads/${task.name}.safetensors`), [
@@ -146,7 +207,9 @@ async function trainTask(
     { name: 'embedding_mean', shape: [K, d], data: mean },
   ]);
   await writeFile(put(`aggregators/${task.name}.onnx`), encodeAggregator(aggregator));
-  const margins = valid.map(({ chosen, rejected }) => aggregate(aggregator, chosen) - aggregate(aggregator, rejected));
+  const margins = valid.map(
+    ({ chosen, rejected }) => aggregate(aggregator, chosen) - aggregate(aggregator, rejected),
+  );
   const rewards = moments(responses.map((u) => aggregate(aggregator, u)));
   return {
     name: task.name,
@@ -174,18 +237,32 @@ async function trainTask(
 
 function judge(row: Pair, margin: number): JudgedPair {
   const [a, b] = [row.chosen.length, row.rejected.length];
-  return { source: row.source, promptId: row.prompt_id, margin, lengthDifference: a - b, lengthRatio: Math.min(a, b) / Math.max(a, b) };
+  return {
+    source: row.source,
+    promptId: row.prompt_id,
+    margin,
+    lengthDifference: a - b,
+    lengthRatio: Math.min(a, b) / Math.max(a, b),
+  };
 }
 
 function moments(values: readonly number[]): { mean: number; std: number } {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  return { mean, std: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) + 1e-6 };
+  return {
+    mean,
+    std: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) + 1e-6,
+  };
 }
 
 /** Prompts whose source says their task and whose licence permits it, and made-up ones. */
-function trainShippedRouter(data: Dataset, seed: number): { router: ReturnType<typeof trainRouter>; valid: number } {
+function trainShippedRouter(
+  data: Dataset,
+  seed: number,
+): { router: ReturnType<typeof trainRouter>; valid: number } {
   const tasks = PROBE_TASKS.map(({ name }) => name);
-  const rows = [...data.preferences, ...data.ratings].filter((row) => mayShip(row) && tasks.includes(row.task) && row.source !== 'mrbench_v2');
+  const rows = [...data.preferences, ...data.ratings].filter(
+    (row) => mayShip(row) && tasks.includes(row.task) && row.source !== 'mrbench_v2',
+  );
   const texts = (split: string): RoutedText[] => {
     const seen = new Map<string, RoutedText>();
     for (const row of rows)
@@ -196,6 +273,9 @@ function trainShippedRouter(data: Dataset, seed: number): { router: ReturnType<t
     return [...seen.values()].slice(0, 1500);
   };
   const valid = [...texts('valid'), ...makeUpPrompts(tasks, 40, seed + 1)];
-  const router = trainRouter([...texts('train'), ...makeUpPrompts(tasks, 250, seed)], valid, { spec: ROUTER_SPEC, ridges: [0.1] });
+  const router = trainRouter([...texts('train'), ...makeUpPrompts(tasks, 250, seed)], valid, {
+    spec: ROUTER_SPEC,
+    ridges: [0.1],
+  });
   return { router, valid: routerAccuracy(router, valid) };
 }

@@ -9,7 +9,8 @@ export const GOLDENS_DIR = join(__dirname, '..', 'goldens');
 export interface GoldenCase {
   readonly name: string;
   readonly base: string;
-  readonly plan: { readonly type: 'full' | 'readout' } | { readonly type: 'top_layers'; readonly layers: number };
+  readonly plan:
+    { readonly type: 'full' | 'readout' } | { readonly type: 'top_layers'; readonly layers: number };
   readonly task_adapter: string | null;
   readonly experts: readonly {
     readonly adapter: string | null;
@@ -41,7 +42,9 @@ export function goldenAdapter(name: string): string {
 }
 
 /** What the oracle says of a case. */
-export async function readExpected(golden: GoldenCase): Promise<{ embeddings: Float32Array; scores: Float32Array }> {
+export async function readExpected(
+  golden: GoldenCase,
+): Promise<{ embeddings: Float32Array; scores: Float32Array }> {
   const { tensors } = await readSafetensors(join(GOLDENS_DIR, golden.expected));
   return {
     embeddings: await readTensorF32(tensors.get('embeddings') as TensorRef),
