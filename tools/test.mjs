@@ -1,4 +1,5 @@
 // `npm test`: builds what is missing, runs everything, ends with a line `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { build, ROOT, step } from './steps.mjs';
 
@@ -9,6 +10,21 @@ let skipped = 0;
 
 const check = (label, command, args) => (step(label, command, args).ok ? passed++ : failed++);
 check('linting protos', 'npx', ['buf', 'lint', 'protos']);
+const published = git('tag', '--list', 'v*', '--sort=-v:refname').split('\n')[0];
+if (published)
+  check('protos still compatible', 'npx', [
+    'buf',
+    'breaking',
+    'protos',
+    '--against',
+    `.git#tag=${published},subdir=protos`,
+  ]);
+else process.stdout.write('skipped: protos still compatible (no release to compare with)\n');
+check('types and directions', 'npx', ['eslint', '.']);
+check('format of TypeScript', 'npx', ['prettier', '--check', '.']);
+if (spawnSync('clang-format', ['--version']).status === 0)
+  check('format of C++', 'clang-format', ['--dry-run', '--Werror', ...sources()]);
+else process.stdout.write('skipped: format of C++ (no clang-format; pip install clang-format==19.1.7)\n');
 
 for (const name of ['ops', 'decode', 'thread_pool']) {
   const { stdout } = step(`native ${name}`, `${ROOT}/native/build/${name}_test`, []);
@@ -38,6 +54,16 @@ for (const room of [...rooms, 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/sr
 
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+function git(...args) {
+  return spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout ?? '';
+}
+
+function sources() {
+  return git('ls-files', 'native')
+    .split('\n')
+    .filter((file) => /\.(h|cpp|inc)$/.test(file));
+}
 
 function hasSpecs(folder) {
   try {

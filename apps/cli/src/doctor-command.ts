@@ -48,7 +48,7 @@ async function examine(): Promise<Finding[]> {
     },
     tool(
       'C++ compiler',
-      process.env['CXX'] ?? 'c++',
+      'c++',
       true,
       'Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install',
     ),

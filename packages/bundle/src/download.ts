@@ -62,7 +62,7 @@ async function fetchRest(file: Download, have: number): Promise<void> {
         yield chunk;
       }
     };
-    const body = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
+    const body = Readable.fromWeb(response.body);
     await pipeline(body, count, createWriteStream(file.path, { flags: start > 0 ? 'a' : 'w' }));
     if (bytes < file.bytes) throw new Error(`it ended after ${bytes} of ${file.bytes} bytes`);
   } catch (error) {

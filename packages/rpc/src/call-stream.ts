@@ -1,5 +1,5 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
-import { DmoermError } from '@dmoerm/core';
+import type { DmoermError } from '@dmoerm/core';
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import type { RemoteMethod } from './call-unary';

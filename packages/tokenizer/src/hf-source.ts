@@ -68,7 +68,7 @@ export async function readHfTokenizer(folder: string): Promise<TokenizerSource> 
     file,
     addedTokens: withRolesSpecial(json.added_tokens, model.vocab, roles),
     normalizer: json.normalizer ?? null,
-    preTokenizer: (json.pre_tokenizer ?? null) as PreTokenizerPart | null,
+    preTokenizer: json.pre_tokenizer ?? null,
     model,
     namedTokens: named,
     template: await readTemplate(folder, config?.chat_template ?? null),

@@ -66,7 +66,7 @@ async function aggregateGroup(
   options: AggregateOptions,
 ): Promise<Aggregated[]> {
   const { aggregator, revision, task, context } = options;
-  const [{ rule, lambda } = { rule: 0, lambda: 0 }] = group;
+  const [{ rule, lambda } = { rule: aggregatorV1.AggregationRule.LEARNED, lambda: 0 }] = group;
   const n = group.length;
   const k = task.capabilities.length;
   const lesser = (): Aggregated[] => group.map(({ outputs }) => lesserResult(outputs, task));

@@ -1,5 +1,5 @@
 import { DmoermError } from '@dmoerm/core';
-import { rewardV1 } from '@dmoerm/protos';
+import type { rewardV1 } from '@dmoerm/protos';
 import type { commonV1 } from '@dmoerm/protos';
 import { toStatus } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';

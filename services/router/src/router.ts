@@ -118,7 +118,7 @@ export class Router {
     return tracer.startActiveSpan('route', async (span) => {
       try {
         return await Promise.all(
-          items.map((item, i) =>
+          items.map(async (item, i) =>
             item instanceof DmoermError
               ? item
               : routeItem(item, bytes[i] ?? 0, leases).catch(DmoermError.from),
