@@ -44,7 +44,7 @@ export async function* callStream(
     call.cancel();
     outcome = outgoing.end(outcome);
   }
-  if (requestsError !== undefined) throw requestsError;
+  if (requestsError !== undefined) throw requestsError as unknown;
   if (outcome !== null) throw outcome;
 }
 

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { corrupt, invalidArgument } from '@dmoerm/core';
 import { readJson } from '@dmoerm/weights';
 import { z } from 'zod';
-import type { PreTokenizerPart } from './pre-tokenizer';
 import { withRolesSpecial, type BpeModel, type NamedTokens, type TokenizerSource } from './source';
 
 const Id = z
