@@ -52,7 +52,7 @@ export async function listFiles(folder: string, prefix = ''): Promise<string[]> 
 /** @throws DmoermError DATA_LOSS for paths that could leave the folder or mean different files on different systems. */
 export function refuseTricks(path: string): void {
   const parts = path.split('/');
-   
+
   const odd =
     /[\\:\u0000-\u001f]/.test(path) || parts.some((part) => part === '' || part === '.' || part === '..');
   if (odd || path.length > 512)
