@@ -170,3 +170,63 @@ describe('what goes wrong with processes', () => {
     expect(log()).toMatch(sentence);
   });
 });
+
+describe('bundle activate', () => {
+  const next = join(folder, 'next');
+  const meshFile = join(folder, 'mesh.json');
+  let served: Served;
+  let client: Client;
+
+  beforeAll(async () => {
+    await createSpecBundle(next, folder, 2);
+    served = await serve(bundle, folder);
+    writeFileSync(meshFile, JSON.stringify(served.addresses));
+    client = createClient({ address: served.addresses.router });
+  });
+  afterAll(async () => {
+    client.close();
+    served.child.kill('SIGTERM');
+    await exitStatus(served.child);
+  });
+
+  const activate = async (ref: string): Promise<{ status: number | null; log: string }> => {
+    const { child, log } = run(['bundle', 'activate', ref, '--mesh', meshFile]);
+    return { status: await exitStatus(child), log: log() };
+  };
+
+  it('a bundle that one cannot load changes nothing and is named', async () => {
+    const before = (await client.getModel()).revision;
+    const { status, log } = await activate(join(folder, 'nothing'));
+    expect(status).toBe(2);
+    expect(log).toContain('UNKNOWN_BUNDLE');
+    expect((await client.getModel()).revision).toBe(before);
+  });
+
+  it('swaps the model under load: every item has a reward of the old or of the new revision', async () => {
+    const old = (await client.getModel()).revision;
+    const good = item('hello', 'yes', 'no');
+    const [oldBits] = (await client.batchScore([good])).map(numbers);
+    const seen = new Map<string, unknown>();
+    const swap = activate(next);
+    let over = false;
+    void swap.then(() => (over = true));
+    do {
+      const [result] = await client.batchScore([good]);
+      if (result?.type === 'error' || result === undefined) throw result?.error ?? new Error('lost');
+      seen.set(result.revision, numbers(result));
+    } while (!over);
+    expect((await swap).status).toBe(0);
+    const { revision } = await client.getModel();
+    expect(revision).not.toBe(old);
+    const [newBits] = (await client.batchScore([good])).map(numbers);
+    expect(newBits).not.toEqual(oldBits);
+    const allowed = new Map([
+      [old, oldBits],
+      [revision, newBits],
+    ]);
+    for (const [name, bits] of seen) expect(bits).toEqual(allowed.get(name));
+    await expect(client.score({ ...good, options: { revision: old } })).rejects.toMatchObject({
+      reason: 'REVISION_NOT_ACTIVE',
+    });
+  });
+});

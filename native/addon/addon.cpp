@@ -1,11 +1,19 @@
 #include <napi.h>
 
+#include <string>
+#include <vector>
+
+#include "dmoerm/ops.h"
 #include "engine_wrap.h"
 
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeEngine", dmoerm::addon::EngineWrap::define(env));
+  const std::vector<std::string> names = dmoerm::instruction_sets();
+  Napi::Array sets = Napi::Array::New(env, names.size());
+  for (uint32_t i = 0; i < names.size(); ++i) sets.Set(i, names[i]);
+  exports.Set("instructionSets", sets);
   return exports;
 }
 

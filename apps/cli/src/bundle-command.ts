@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createBundle, openBundle, type Bundle, type BundleSpec } from '@dmoerm/bundle';
+import { activateBundle, type MeshAddresses } from '@dmoerm/client';
 import { invalidArgument } from '@dmoerm/core';
 import type { Command } from 'commander';
+import { z } from 'zod';
 import { readSettings } from './settings';
 
-/** `dmoerm bundle create | verify | inspect`. */
+/** `dmoerm bundle create | verify | inspect | activate`. */
 export function addBundleCommand(program: Command): void {
   const bundle = program
     .command('bundle')
@@ -44,6 +46,47 @@ export function addBundleCommand(program: Command): void {
       if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(describe(opened))}\n`);
       process.stdout.write(summarise(opened));
     });
+
+  bundle
+    .command('activate')
+    .description(
+      'Swaps the model of a running mesh without losing a request: every service loads and verifies the bundle beside the\n' +
+        'active one, then all activate it, the router last. If one refuses, the old model serves on.',
+    )
+    .argument('<ref>', 'directory, digest or known name, as the services see it')
+    .requiredOption(
+      '--mesh <file>',
+      'addresses as `serve --ready-file` writes them: {"router": "host:port", "expert": ..., "aggregator": ...};\n' +
+        'a list of addresses stands for replicas',
+    )
+    .option('--json <file>', 'write the result here')
+    .action(async (ref: string, options: { mesh: string; json?: string }) => {
+      const activated = await activateBundle(ref, readMesh(options.mesh), {
+        onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
+      });
+      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(activated)}\n`);
+      process.stdout.write(`serving ${activated.name}\nrevision ${activated.revision}\n`);
+    });
+}
+
+const Addresses = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((one) => [one]),
+  z.array(z.string().min(1)).min(1),
+]);
+const MeshFile = z.object({ router: Addresses, expert: Addresses, aggregator: Addresses });
+
+function readMesh(file: string): MeshAddresses {
+  try {
+    const { router, expert, aggregator } = MeshFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return { routers: router, experts: expert, aggregators: aggregator };
+  } catch (error) {
+    const why =
+      error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : '';
+    throw invalidArgument('--mesh', 'BAD_MESH_FILE', `${file}: ${why}`);
+  }
 }
 
 function readSpec(file: string): BundleSpec {

@@ -96,8 +96,13 @@ function tool(name: string, command: string, needed: boolean, remedy: string): F
 
 function addon(): Finding {
   try {
-    loadAddon();
-    return { name: 'native engine', ok: true, needed: true, detail: 'loads' };
+    const { instructionSets } = loadAddon();
+    return {
+      name: 'native engine',
+      ok: true,
+      needed: true,
+      detail: `CPU back end, instruction sets: ${instructionSets.join(', ')}`,
+    };
   } catch (error) {
     return { name: 'native engine', ok: false, needed: true, detail: DmoermError.from(error).message };
   }

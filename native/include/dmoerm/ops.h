@@ -12,6 +12,7 @@
 // this, so it is part of each op's contract.
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "dmoerm/buffer.h"
@@ -137,6 +138,9 @@ const Ops& avx512_ops();
 
 bool supports_avx2();
 bool supports_avx512();
+
+/// Names of the units that this machine runs, the widest first; the last is "reference".
+std::vector<std::string> instruction_sets();
 
 /// The unit named "auto" (the widest this machine has), "reference", "avx2" or "avx512".
 /// Throws INVALID_ARGUMENT if unknown, UNIMPLEMENTED if this machine lacks it.

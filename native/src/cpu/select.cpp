@@ -16,6 +16,14 @@ bool supports_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  if (supports_avx512()) names.push_back("avx512");
+  if (supports_avx2()) names.push_back("avx2");
+  names.push_back("reference");
+  return names;
+}
+
 const Ops& select_ops(const char* name) {
   const std::string wanted = name;
   if (wanted == "auto")

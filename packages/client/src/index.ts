@@ -1,3 +1,5 @@
+export { activateBundle } from './activate-bundle';
+export type { Activated, ActivateOptions, MeshAddresses } from './activate-bundle';
 export { createClient } from './client';
 export type { CallOptions, Client, ClientOptions } from './client';
 export type {

@@ -103,4 +103,6 @@ export interface NativeEngine {
 /** What the addon exports. */
 export interface NativeAddon {
   readonly NativeEngine: new () => NativeEngine;
+  /** What this machine runs, the widest first; values of `NativeOptions.isa`. */
+  readonly instructionSets: readonly string[];
 }

@@ -91,12 +91,13 @@ describe('Revisions', () => {
     const second = all.pin('a');
     await all.load('b');
     all.activate('b');
-    await all.unload('a');
+    const unloaded = all.unload('a');
     expect(() => all.pin('a')).toThrow(expect.objectContaining({ reason: 'REVISION_NOT_ACTIVE' }));
     first[Symbol.dispose]();
     first[Symbol.dispose]();
     expect(values.get('a')?.disposed).toBe(false);
     second[Symbol.dispose]();
+    await unloaded;
     expect(values.get('a')?.disposed).toBe(true);
   });
 

@@ -29,7 +29,8 @@ interface Resident<T> {
   readonly name: string;
   readonly value: T;
   leases: number;
-  unloaded: boolean;
+  /** Set by `unload`, which waits until the revision is out of the memory. */
+  unloading: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | null;
 }
 
 /** Old and new: more would let an operator's mistake fill the memory. */
@@ -76,7 +77,8 @@ export class Revisions<T extends AsyncDisposable> {
   }
 
   /**
-   * Frees a revision, once the requests that pinned it are answered; new ones cannot pin it any more.
+   * Frees a revision, once the requests that pinned it are answered; new ones cannot pin it any more. Resolves when it is
+   * out of the memory: who unloads the router's first knows that no hop asks for it any more.
    * @throws DmoermError NOT_FOUND, reason `REVISION_NOT_LOADED`; FAILED_PRECONDITION, reason `REVISION_ACTIVE`.
    */
   async unload(revision: string): Promise<void> {
@@ -91,9 +93,11 @@ export class Revisions<T extends AsyncDisposable> {
         metadata: { revision },
       });
     this.residents.delete(revision);
-    resident.unloaded = true;
     logger.info({ revision, name: resident.name }, 'revision unloaded');
-    await this.freeIfIdle(resident);
+    await new Promise<void>((resolve, reject) => {
+      resident.unloading = { resolve, reject };
+      this.freeIfIdle(resident);
+    });
   }
 
   /**
@@ -113,7 +117,7 @@ export class Revisions<T extends AsyncDisposable> {
         if (released) return;
         released = true;
         resident.leases -= 1;
-        void this.freeIfIdle(resident);
+        this.freeIfIdle(resident);
       },
     };
   }
@@ -135,7 +139,13 @@ export class Revisions<T extends AsyncDisposable> {
       let resident = this.residents.get(revision);
       if (resident === undefined) {
         if (this.residents.size >= MAX_RESIDENT) throw tooMany();
-        resident = { revision, name, value: await this.source.prepare(bundle), leases: 0, unloaded: false };
+        resident = {
+          revision,
+          name,
+          value: await this.source.prepare(bundle),
+          leases: 0,
+          unloading: null,
+        };
         this.residents.set(revision, resident);
         logger.info({ revision, name }, 'revision loaded');
       }
@@ -150,9 +160,9 @@ export class Revisions<T extends AsyncDisposable> {
     return { revision: resident.revision, name: resident.name, active: resident === this.active };
   }
 
-  private async freeIfIdle(resident: Resident<T>): Promise<void> {
-    if (!resident.unloaded || resident.leases > 0) return;
-    await resident.value[Symbol.asyncDispose]();
+  private freeIfIdle({ unloading, leases, value }: Resident<T>): void {
+    if (unloading === null || leases > 0) return;
+    value[Symbol.asyncDispose]().then(unloading.resolve, unloading.reject);
   }
 }
 

@@ -227,11 +227,13 @@ describe('the revisions of the expert service', () => {
       [OTHER, ACTIVE],
       [REVISION, LOADED],
     ]);
-    await expert.bundles.unloadBundle({ revision: REVISION });
+    const unloaded = expert.bundles.unloadBundle({ revision: REVISION });
+    expect((await expert.bundles.listBundles({})).bundles).toHaveLength(1);
     expect(old.disposed).toBe(false);
     gate.resolve();
     expect(outcomes(await inFlight)).toEqual([['ok']]);
-    await until(() => old.disposed);
+    await unloaded;
+    expect(old.disposed).toBe(true);
 
     await expect(expert.evaluate({ revision: REVISION })).rejects.toMatchObject({
       reason: 'REVISION_NOT_ACTIVE',
