@@ -79,15 +79,34 @@ const taskSchema = z.strictObject({
 /** Shortest and longest n. */
 const ngramRange = z.tuple([z.int().positive(), z.int().positive()]).readonly();
 
+const weight = z.number().positive();
+const wordRange = z.strictObject({
+  from: z.enum(['all', 'start', 'end', 'last_line']),
+  words: z.int().nonnegative(),
+});
+
 const routerSchema = z.strictObject({
-  /** ONNX: indices int64 [n], values float32 [n] -> probabilities float32 [labels]. */
+  /** ONNX: indices, blocks int64 [n], values float32 [n] -> probabilities float32 [labels]. */
   model: z.string(),
-  /** Settings of the hashed n-gram features, see packages/tokenizer. */
+  /** Settings of the hashed features, see packages/tokenizer. */
   features: z.strictObject({
     buckets: z.int().positive(),
-    word_ngrams: ngramRange,
-    char_ngrams: ngramRange,
-    head_words: z.int().nonnegative(),
+    blocks: z
+      .array(
+        z.discriminatedUnion('kind', [
+          z.strictObject({
+            kind: z.enum(['words', 'word_characters', 'characters']),
+            range: wordRange,
+            ngrams: ngramRange,
+            weight,
+          }),
+          z.strictObject({ kind: z.literal('raw_characters'), ngrams: ngramRange, weight }),
+          z.strictObject({ kind: z.literal('opening'), words: z.int().positive(), weight }),
+          z.strictObject({ kind: z.literal('shape'), weight }),
+        ]),
+      )
+      .min(1)
+      .max(32),
   }),
   labels: z.array(name).min(1),
   /** The task to take where the most probable one has less than `threshold`. */

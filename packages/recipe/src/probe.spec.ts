@@ -2,13 +2,14 @@ import { createOnnxRunner } from '@dmoerm/onnx';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hashedNgrams } from '@dmoerm/tokenizer';
+import { hashedFeatures } from '@dmoerm/tokenizer';
 import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
 import { fitTemperature } from './calibrate';
 import { accuracy, type JudgedPair } from './evaluate';
 import { fitPairHead, fitRatingHead, headScore, softplus, type EmbeddedPair } from './head';
 import { makeUpPrompts } from './made-up-prompts';
 import { createRandom, normal } from './random';
+import { ROUTER_FEATURES } from './router-features';
 import { encodeRouter, routerAccuracy, routeText, trainRouter } from './router';
 
 const D = 24;
@@ -119,7 +120,7 @@ describe('what is exported says in ONNX what was trained', () => {
 
   it('router, which tells made-up prompts apart', async () => {
     const labels = ['chat', 'harmlessness', 'text_creation'];
-    const spec = { buckets: 2048, word_ngrams: [1, 2], char_ngrams: [3, 4], head_words: 6 } as const;
+    const spec = { ...ROUTER_FEATURES, buckets: 2048 };
     const router = trainRouter(makeUpPrompts(labels, 60, 1), makeUpPrompts(labels, 20, 2), {
       spec,
       ridges: [0.1],
@@ -128,10 +129,11 @@ describe('what is exported says in ONNX what was trained', () => {
     await writeFile(join(folder, 'r.onnx'), encodeRouter(router));
     const model = await runner.open(join(folder, 'r.onnx'));
     const text = 'Write a poem about the sea.';
-    const { indices, values } = hashedNgrams(text, spec);
+    const { indices, values, blocks } = hashedFeatures(text, spec);
     const [outputs] = await model.run([
       {
         indices: { type: 'int64', shape: [indices.length], data: BigInt64Array.from(indices, BigInt) },
+        blocks: { type: 'int64', shape: [blocks.length], data: BigInt64Array.from(blocks, BigInt) },
         values: { type: 'float32', shape: [values.length], data: Float32Array.from(values) },
       },
     ]);

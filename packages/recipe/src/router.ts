@@ -1,6 +1,7 @@
 import { encodeOnnx } from '@dmoerm/onnx';
-import { hashedNgrams, type NgramSpec } from '@dmoerm/tokenizer';
-import { minimise } from './lbfgs';
+import { hashedFeatures, type FeatureSpec } from '@dmoerm/tokenizer';
+import { fitRidge } from './ridge';
+import { concatRows } from './sparse-rows';
 
 /** A prompt's routing text and its task. */
 export interface RoutedText {
@@ -8,11 +9,11 @@ export interface RoutedText {
   readonly label: string;
 }
 
-/** A multinomial logistic regression over hashed n-grams. */
+/** A linear classifier over hashed features, its scores made probabilities by a softmax. */
 export interface RouterWeights {
-  readonly spec: NgramSpec;
+  readonly spec: FeatureSpec;
   readonly labels: readonly string[];
-  /** [buckets]: weight of an n-gram by how few training texts have it. */
+  /** [buckets]: weight of a feature by how few training texts have it; 0 if fewer than two have it. */
   readonly idf: Float32Array<ArrayBuffer>;
   /** [buckets, labels] */
   readonly weights: Float32Array<ArrayBuffer>;
@@ -22,19 +23,26 @@ export interface RouterWeights {
 
 /** How to train. */
 export interface RouterOptions {
-  readonly spec: NgramSpec;
+  readonly spec: FeatureSpec;
   /** Strengths of the L2 penalty; validation chooses. */
   readonly ridges: readonly number[];
 }
 
-/** A text as its n-grams, weighted and of length 1. */
+/** A text as its features, weighted; each block has the length of the root of its share of all weights. */
 interface Row {
   readonly indices: Int32Array;
-  readonly values: Float64Array;
-  readonly label: number;
+  readonly values: Float32Array;
 }
 
-/** Fits the router on balanced classes; the penalty and the softmax's temperature are chosen on `valid`. */
+/** Rare classes weigh more, but less than balanced: 0 would be as they come, 1 balanced. */
+const BALANCE = 0.5;
+/** A block whose features no training text had: nothing to scale. */
+const SHORTEST = 1e-9;
+
+/**
+ * Fits the router by ridge regression on +1 and -1 per label (regularised least-squares classification); penalty and
+ * softmax temperature are chosen on `valid`.
+ */
 export function trainRouter(
   train: readonly RoutedText[],
   valid: readonly RoutedText[],
@@ -42,79 +50,67 @@ export function trainRouter(
 ): RouterWeights {
   const labels = [...new Set(train.map(({ label }) => label))].sort();
   const idf = inverseFrequencies(train, spec);
-  const rows = train.map((one) => toRow(one, labels, spec, idf));
-  const counts = labels.map((_, c) => rows.filter(({ label }) => label === c).length);
-  const classWeights = counts.map((count) => rows.length / (labels.length * count));
+  const rows = concatRows(train.map(({ text }) => withoutUnknown(toRow(text, spec, idf))));
+  const L = labels.length;
+  const targets = new Float64Array(train.length * L).fill(-1);
+  train.forEach(({ label }, i) => (targets[i * L + labels.indexOf(label)] = 1));
+  const counts = new Map<string, number>();
+  for (const { label } of train) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const rowWeights = Float64Array.from(
+    train,
+    ({ label }) => ((L * (counts.get(label) ?? 1)) / train.length) ** -BALANCE,
+  );
   const tried = ridges.map((ridge) => {
-    const router = unpack(fit(rows, spec.buckets, labels.length, classWeights, ridge), { spec, labels, idf });
+    const fitted = fitRidge({ rows, columns: spec.buckets, targets, L, rowWeights, ridge });
+    const router = {
+      spec,
+      labels,
+      idf,
+      weights: Float32Array.from(fitted.weights),
+      bias: Float32Array.from(fitted.bias),
+    };
     return { router, score: routerAccuracy(router, valid) };
   });
   const { router } = tried.reduce((best, one) => (one.score > best.score ? one : best));
   return withTemperature(router, valid);
 }
 
-function inverseFrequencies(texts: readonly RoutedText[], spec: NgramSpec): Float32Array<ArrayBuffer> {
+function inverseFrequencies(texts: readonly RoutedText[], spec: FeatureSpec): Float32Array<ArrayBuffer> {
   const seen = new Float32Array(spec.buckets);
   for (const { text } of texts)
-    for (const bucket of hashedNgrams(text, spec).indices) seen[bucket] = (seen[bucket] ?? 0) + 1;
-  return seen.map((count) => Math.log((1 + texts.length) / (1 + count)) + 1);
+    for (const bucket of hashedFeatures(text, spec).indices) seen[bucket] = (seen[bucket] ?? 0) + 1;
+  return seen.map((count) => (count < 2 ? 0 : Math.log((1 + texts.length) / (1 + count)) + 1));
 }
 
-function toRow(
-  { text, label }: RoutedText,
-  labels: readonly string[],
-  spec: NgramSpec,
-  idf: Float32Array,
-): Row {
-  const { indices, values } = hashedNgrams(text, spec);
-  const weighted = Float64Array.from(values, (value, i) => value * (idf[indices[i] ?? 0] ?? 0));
-  const length = Math.sqrt(weighted.reduce((sum, value) => sum + value * value, 0));
-  return { indices, values: weighted.map((value) => value / length), label: labels.indexOf(label) };
+function toRow(text: string, spec: FeatureSpec, idf: Float32Array): Row {
+  const { indices, values, blocks } = hashedFeatures(text, spec);
+  const weighted = values.map((value, e) => value * (idf[indices[e] ?? 0] ?? 0));
+  const squares = new Float64Array(spec.blocks.length);
+  weighted.forEach((value, e) => (squares[blocks[e] ?? 0] = (squares[blocks[e] ?? 0] ?? 0) + value * value));
+  const scales = blockLengths(spec).map(
+    (length, b) => length / Math.max(Math.sqrt(squares[b] ?? 0), SHORTEST),
+  );
+  return { indices, values: weighted.map((value, e) => value * (scales[blocks[e] ?? 0] ?? 0)) };
 }
 
-/** Weights [buckets + 1, labels], the biases last. */
-function fit(
-  rows: readonly Row[],
-  buckets: number,
-  labels: number,
-  classWeights: readonly number[],
-  ridge: number,
-): Float64Array {
-  const objective = (x: Float64Array, gradient: Float64Array): number => {
-    let loss = 0;
-    for (let i = 0; i < x.length; i++) {
-      const penalised = i < buckets * labels;
-      gradient[i] = penalised ? ridge * (x[i] ?? 0) : 0;
-      if (penalised) loss += (ridge / 2) * (x[i] ?? 0) ** 2;
-    }
-    for (const row of rows) {
-      const weight = classWeights[row.label] ?? 0;
-      const p = probabilitiesOf(x, row, buckets, labels);
-      loss -= weight * Math.log(Math.max(p[row.label] ?? 0, 1e-300));
-      for (let c = 0; c < labels; c++) {
-        const error = weight * ((p[c] ?? 0) - (c === row.label ? 1 : 0));
-        row.indices.forEach(
-          (bucket, i) =>
-            (gradient[bucket * labels + c] =
-              (gradient[bucket * labels + c] ?? 0) + error * (row.values[i] ?? 0)),
-        );
-        gradient[buckets * labels + c] = (gradient[buckets * labels + c] ?? 0) + error;
-      }
-    }
-    return loss;
-  };
-  return minimise(objective, new Float64Array((buckets + 1) * labels), {
-    maxIterations: 150,
-    tolerance: 1e-3,
+function withoutUnknown({ indices, values }: Row): Row {
+  const known = (_: number, e: number): boolean => values[e] !== 0;
+  return { indices: indices.filter(known), values: values.filter(known) };
+}
+
+function blockLengths({ blocks }: FeatureSpec): number[] {
+  const sum = blocks.reduce((total, { weight }) => total + weight, 0);
+  return blocks.map(({ weight }) => Math.sqrt(weight / sum));
+}
+
+/** Probabilities [labels] of a text. */
+export function routeText({ spec, labels, idf, weights, bias }: RouterWeights, text: string): Float64Array {
+  const row = toRow(text, spec, idf);
+  const logits = Float64Array.from(bias);
+  row.indices.forEach((bucket, e) => {
+    for (let c = 0; c < labels.length; c++)
+      logits[c] = (logits[c] ?? 0) + (weights[bucket * labels.length + c] ?? 0) * (row.values[e] ?? 0);
   });
-}
-
-function probabilitiesOf(x: Float64Array, row: Row, buckets: number, labels: number): Float64Array {
-  const logits = x.slice(buckets * labels, (buckets + 1) * labels);
-  for (let i = 0; i < row.indices.length; i++) {
-    const at = (row.indices[i] ?? 0) * labels;
-    for (let c = 0; c < labels; c++) logits[c] = (logits[c] ?? 0) + (x[at + c] ?? 0) * (row.values[i] ?? 0);
-  }
   return softmax(logits);
 }
 
@@ -123,26 +119,6 @@ function softmax(logits: Float64Array): Float64Array {
   const powers = logits.map((logit) => Math.exp(logit - largest));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / sum);
-}
-
-function unpack(x: Float64Array, rest: Pick<RouterWeights, 'spec' | 'labels' | 'idf'>): RouterWeights {
-  const cut = rest.spec.buckets * rest.labels.length;
-  return {
-    ...rest,
-    weights: Float32Array.from(x.subarray(0, cut)),
-    bias: Float32Array.from(x.subarray(cut)),
-  };
-}
-
-/** Probabilities [labels] of a text. */
-export function routeText({ spec, labels, idf, weights, bias }: RouterWeights, text: string): Float64Array {
-  const row = toRow({ text, label: '' }, labels, spec, idf);
-  const logits = Float64Array.from(bias);
-  row.indices.forEach((bucket, i) => {
-    for (let c = 0; c < labels.length; c++)
-      logits[c] = (logits[c] ?? 0) + (weights[bucket * labels.length + c] ?? 0) * (row.values[i] ?? 0);
-  });
-  return softmax(logits);
 }
 
 /** The most probable label of a text. */
@@ -171,11 +147,11 @@ function withTemperature(router: RouterWeights, valid: readonly RoutedText[]): R
       0,
     );
   };
-  const factors = [0.5, 0.7, 1, 1.4, 2, 2.8, 4];
+  const factors = [0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 11, 16];
   return scaled(factors.reduce((best, one) => (loss(one) < loss(best) ? one : best)));
 }
 
-/** ONNX: indices int64 [n], values float32 [n] -> probabilities float32 [labels]. */
+/** ONNX: indices, blocks int64 [n], values float32 [n] -> probabilities float32 [labels]. */
 export function encodeRouter({ labels, idf, weights, bias, spec }: RouterWeights): Uint8Array {
   const float = (data: Float32Array<ArrayBuffer>, ...shape: number[]) => ({
     type: 'float32' as const,
@@ -187,9 +163,13 @@ export function encodeRouter({ labels, idf, weights, bias, spec }: RouterWeights
     shape: [data.length],
     data: BigInt64Array.from(data),
   });
+  const B = spec.blocks.length;
+  const identity = new Float32Array(B * B);
+  for (let b = 0; b < B; b++) identity[b * B + b] = 1;
   return encodeOnnx({
     inputs: [
       { name: 'indices', type: 'int64', shape: ['n'] },
+      { name: 'blocks', type: 'int64', shape: ['n'] },
       { name: 'values', type: 'float32', shape: ['n'] },
     ],
     outputs: [{ name: 'probabilities', type: 'float32', shape: [labels.length] }],
@@ -197,14 +177,27 @@ export function encodeRouter({ labels, idf, weights, bias, spec }: RouterWeights
       idf: float(idf, spec.buckets),
       weights: float(weights, spec.buckets, labels.length),
       bias: float(bias, labels.length),
+      identity: float(identity, B, B),
+      block_lengths: float(Float32Array.from(blockLengths(spec)), 1, B),
+      shortest: float(Float32Array.of(SHORTEST), 1),
       first: axes(0n),
     },
     nodes: [
       { operator: 'Gather', inputs: ['idf', 'indices'], outputs: ['rarity'] },
       { operator: 'Mul', inputs: ['values', 'rarity'], outputs: ['weighted'] },
-      { operator: 'ReduceL2', inputs: ['weighted'], outputs: ['length'], attributes: { keepdims: 0 } },
-      { operator: 'Div', inputs: ['weighted', 'length'], outputs: ['unit'] },
-      { operator: 'Unsqueeze', inputs: ['unit', 'first'], outputs: ['row'] },
+      // Each block to its own length.
+      { operator: 'Mul', inputs: ['weighted', 'weighted'], outputs: ['squares'] },
+      { operator: 'Unsqueeze', inputs: ['squares', 'first'], outputs: ['square_row'] },
+      { operator: 'Gather', inputs: ['identity', 'blocks'], outputs: ['membership'] },
+      { operator: 'MatMul', inputs: ['square_row', 'membership'], outputs: ['block_squares'] },
+      { operator: 'Sqrt', inputs: ['block_squares'], outputs: ['block_norms'] },
+      { operator: 'Max', inputs: ['block_norms', 'shortest'], outputs: ['divisors'] },
+      { operator: 'Div', inputs: ['block_lengths', 'divisors'], outputs: ['scale_row'] },
+      { operator: 'Squeeze', inputs: ['scale_row', 'first'], outputs: ['scales'] },
+      { operator: 'Gather', inputs: ['scales', 'blocks'], outputs: ['own_scales'] },
+      { operator: 'Mul', inputs: ['weighted', 'own_scales'], outputs: ['scaled'] },
+      // The linear model.
+      { operator: 'Unsqueeze', inputs: ['scaled', 'first'], outputs: ['row'] },
       { operator: 'Gather', inputs: ['weights', 'indices'], outputs: ['rows'] },
       { operator: 'MatMul', inputs: ['row', 'rows'], outputs: ['sums'] },
       { operator: 'Squeeze', inputs: ['sums', 'first'], outputs: ['logits_without_bias'] },

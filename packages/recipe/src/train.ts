@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createBundle, type BaseReference, type Manifest } from '@dmoerm/bundle';
 import { routingText } from '@dmoerm/core';
-import { openTokenizer, type NgramSpec } from '@dmoerm/tokenizer';
+import { openTokenizer } from '@dmoerm/tokenizer';
 import { writeSafetensors } from '@dmoerm/weights';
 import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
 import { mayShip, readDataset, type Dataset, type Pair } from './dataset';
@@ -22,6 +22,7 @@ import {
 } from './head';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
+import { ROUTER_FEATURES } from './router-features';
 import { PROBE_TASKS } from './taxonomy';
 
 /** How to train a probe bundle. */
@@ -41,7 +42,6 @@ export interface TrainProbeOptions {
 
 const MAX_TOKENS = 2048;
 const MAX_TRAINING_TOKENS = 640;
-const ROUTER_SPEC: NgramSpec = { buckets: 2 ** 15, word_ngrams: [1, 2], char_ngrams: [3, 5], head_words: 12 };
 const AGGREGATOR = { hidden: 16, heads: 4, epochs: 8, learningRate: 3e-4, weightDecay: 0.3 };
 
 /** Fits heads, aggregators and router on a frozen base, makes the bundle, and measures it on the test split. */
@@ -82,7 +82,7 @@ export async function trainProbe(
     tasks,
     router: {
       model: 'router/router.onnx',
-      features: ROUTER_SPEC,
+      features: { ...ROUTER_FEATURES, blocks: [...ROUTER_FEATURES.blocks] },
       labels: [...routed.router.labels],
       fallback: { task: 'chat', threshold: 0.4 },
     },
@@ -274,8 +274,8 @@ function trainShippedRouter(
   };
   const valid = [...texts('valid'), ...makeUpPrompts(tasks, 40, seed + 1)];
   const router = trainRouter([...texts('train'), ...makeUpPrompts(tasks, 250, seed)], valid, {
-    spec: ROUTER_SPEC,
-    ridges: [0.1],
+    spec: ROUTER_FEATURES,
+    ridges: [0.1, 0.3, 1],
   });
   return { router, valid: routerAccuracy(router, valid) };
 }

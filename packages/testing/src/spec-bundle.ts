@@ -1,7 +1,7 @@
 import { createBundle, digestBase } from '@dmoerm/bundle';
 import type { Bundle, BundleSpec, Manifest } from '@dmoerm/bundle';
 import { encodeOnnx } from '@dmoerm/onnx';
-import { hashedNgrams, openTokenizer } from '@dmoerm/tokenizer';
+import { hashedFeatures, openTokenizer } from '@dmoerm/tokenizer';
 import { openBase, writeSafetensors } from '@dmoerm/weights';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,10 +11,7 @@ import { goldenAdapter, goldenBase } from './goldens';
 /** Features of the spec bundle's router. */
 export const SPEC_FEATURES: Manifest['router']['features'] = {
   buckets: 4096,
-  word_ngrams: [1, 1],
-  // Longer than most words: words alone count.
-  char_ngrams: [9, 9],
-  head_words: 0,
+  blocks: [{ kind: 'words', range: { from: 'all', words: 0 }, ngrams: [1, 1], weight: 1 }],
 };
 /** How much a task's word counts: the softmax of it is near 1. */
 const WORD_WEIGHT = 6;
@@ -153,20 +150,19 @@ function noise(length: number, seed: number): Float32Array<ArrayBuffer> {
   });
 }
 
-/** The spec bundle's router, a linear classifier: indices, values [n] -> probabilities [labels]. */
+/** The spec bundle's router, a linear classifier: indices, blocks, values [n] -> probabilities [labels]. */
 export function encodeSpecRouter(): Uint8Array {
   const labels = SPEC_TASKS.length;
   const table = new Float32Array(SPEC_FEATURES.buckets * labels);
-  // What every text of one word has, its length, tells no task.
-  const common = hashedNgrams('any', SPEC_FEATURES).indices;
   SPEC_TASKS.forEach(({ word }, label) => {
-    for (const index of hashedNgrams(word, SPEC_FEATURES).indices)
-      if (!common.includes(index)) table[index * labels + label] = WORD_WEIGHT;
+    for (const index of hashedFeatures(word, SPEC_FEATURES).indices)
+      table[index * labels + label] = WORD_WEIGHT;
   });
   const axis = (value: bigint) => ({ type: 'int64' as const, shape: [1], data: BigInt64Array.of(value) });
   return encodeOnnx({
     inputs: [
       { name: 'indices', type: 'int64', shape: ['n'] },
+      { name: 'blocks', type: 'int64', shape: ['n'] },
       { name: 'values', type: 'float32', shape: ['n'] },
     ],
     outputs: [{ name: 'probabilities', type: 'float32', shape: [labels] }],

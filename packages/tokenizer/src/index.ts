@@ -3,5 +3,5 @@ export type { ChatTemplate } from './chat-template';
 export { openTokenizer } from './open';
 export type { OpenedTokenizer } from './open';
 export type { Tokenizer } from './tokenizer';
-export { hashedNgrams } from './ngrams';
-export type { NgramSpec, SparseFeatures } from './ngrams';
+export { hashedFeatures } from './hashed-features';
+export type { FeatureBlock, FeatureSpec, SparseFeatures, WordRange } from './hashed-features';

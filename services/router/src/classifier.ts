@@ -1,8 +1,8 @@
 import { DmoermError, routingText } from '@dmoerm/core';
 import type { Prompt } from '@dmoerm/core';
 import type { OnnxModel } from '@dmoerm/onnx';
-import { hashedNgrams } from '@dmoerm/tokenizer';
-import type { NgramSpec } from '@dmoerm/tokenizer';
+import { hashedFeatures } from '@dmoerm/tokenizer';
+import type { FeatureSpec } from '@dmoerm/tokenizer';
 
 /** Tells the probability of each task. */
 export interface Classifier {
@@ -10,15 +10,16 @@ export interface Classifier {
   classify(prompts: readonly Prompt[]): Promise<readonly Float32Array[]>;
 }
 
-/** A classifier over hashed n-grams: `router.onnx` takes indices and values [n] and gives probabilities [labels]. */
-export function createClassifier(model: OnnxModel, spec: NgramSpec): Classifier {
+/** A classifier over hashed features: `router.onnx` takes indices, blocks and values [n] and gives probabilities [labels]. */
+export function createClassifier(model: OnnxModel, spec: FeatureSpec): Classifier {
   return {
     classify: async (prompts) => {
       const outputs = await model.run(
         prompts.map((prompt) => {
-          const { indices, values } = hashedNgrams(routingText(prompt), spec);
+          const { indices, values, blocks } = hashedFeatures(routingText(prompt), spec);
           return {
             indices: { type: 'int64', shape: [indices.length], data: BigInt64Array.from(indices, BigInt) },
+            blocks: { type: 'int64', shape: [blocks.length], data: BigInt64Array.from(blocks, BigInt) },
             values: { type: 'float32', shape: [values.length], data: Float32Array.from(values) },
           };
         }),
