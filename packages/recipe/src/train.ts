@@ -22,6 +22,7 @@ import {
 } from './head';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
+import { writeNotice } from './notice';
 import { ROUTER_FEATURES } from './router-features';
 import { PROBE_TASKS } from './taxonomy';
 
@@ -71,6 +72,7 @@ export async function trainProbe(
   }
   const routed = trainShippedRouter(data, options.seed);
   await writeFile(put('router/router.onnx'), encodeRouter(routed.router));
+  await writeFile(put('NOTICE.md'), writeNotice(data));
   const { template } = await openTokenizer(options.basePath);
   const manifest: Omit<Manifest, 'files'> = {
     schema_version: 1,
@@ -84,7 +86,7 @@ export async function trainProbe(
       model: 'router/router.onnx',
       features: { ...ROUTER_FEATURES, blocks: [...ROUTER_FEATURES.blocks] },
       labels: [...routed.router.labels],
-      fallback: { task: 'chat', threshold: 0.4 },
+      fallback: { task: 'chat', threshold: 0.3 },
     },
     provenance: {
       created_by: 'dmoerm train --method probe',
