@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedBasePath, KNOWN_BASES, pullBase } from '@dmoerm/bundle';
 import type { Command } from 'commander';
+import { writeJson } from './json-file';
 import { createProgress } from './progress';
 import { readSettings } from './settings';
 
@@ -16,25 +17,32 @@ export function addBaseCommand(program: Command): void {
         "index that this machine's pip uses. Resumes what was cut; the digest is pinned.",
     )
     .argument('<name>', `one of: ${Object.keys(KNOWN_BASES).join(', ')}`)
-    .action(async (name: string) => {
+    .option('--json <file>', 'write its name, digest and path here')
+    .action(async (name: string, options: { json?: string }) => {
       const path = await pullWithProgress(name);
+      writeJson(options.json, { name, digest: KNOWN_BASES[name]?.digest, path });
       process.stdout.write(`${path}\n`);
     });
 
   base
     .command('list')
     .description('Lists known bases and which of them are here.')
-    .action(async () => {
+    .option('--json <file>', 'write the list here')
+    .action(async (options: { json?: string }) => {
       const { cacheDir } = readSettings();
       const here = await readdir(join(cacheDir, 'bases')).catch(() => [] as string[]);
-      for (const known of Object.values(KNOWN_BASES)) {
-        const state = here.includes(known.digest)
-          ? cachedBasePath(cacheDir, known)
-          : 'not here: dmoerm base pull';
+      const bases = Object.values(KNOWN_BASES).map((known) => ({
+        name: known.name,
+        digest: known.digest,
+        bytes: known.bytes,
+        licence: known.licence,
+        path: here.includes(known.digest) ? cachedBasePath(cacheDir, known) : null,
+      }));
+      writeJson(options.json, { bases });
+      for (const { name, bytes, licence, path } of bases)
         process.stdout.write(
-          `${known.name}  ${(known.bytes / 1e6).toFixed(0)} MB  ${known.licence}  ${state}\n`,
+          `${name}  ${(bytes / 1e6).toFixed(0)} MB  ${licence}  ${path ?? `not here: dmoerm base pull ${name}`}\n`,
         );
-      }
     });
 }
 

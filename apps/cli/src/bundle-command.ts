@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createBundle, openBundle, type Bundle, type BundleSpec } from '@dmoerm/bundle';
 import { activateBundle, type MeshAddresses } from '@dmoerm/client';
 import { invalidArgument } from '@dmoerm/core';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { writeJson } from './json-file';
 import { readSettings } from './settings';
 
 /** `dmoerm bundle create | verify | inspect | activate`. */
@@ -43,7 +44,7 @@ export function addBundleCommand(program: Command): void {
     .option('--json <file>', 'write the manifest here')
     .action(async (ref: string, options: { json?: string }) => {
       const opened = await openBundle(ref, readSettings());
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(describe(opened))}\n`);
+      writeJson(options.json, describe(opened));
       process.stdout.write(summarise(opened));
     });
 
@@ -64,7 +65,7 @@ export function addBundleCommand(program: Command): void {
       const activated = await activateBundle(ref, readMesh(options.mesh), {
         onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
       });
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(activated)}\n`);
+      writeJson(options.json, activated);
       process.stdout.write(`serving ${activated.name}\nrevision ${activated.revision}\n`);
     });
 }
@@ -114,11 +115,7 @@ function readSpec(file: string): BundleSpec {
 }
 
 function report(bundle: Bundle, jsonFile: string | undefined, what: string): void {
-  if (jsonFile !== undefined)
-    writeFileSync(
-      jsonFile,
-      `${JSON.stringify({ revision: bundle.revision, directory: bundle.directory })}\n`,
-    );
+  writeJson(jsonFile, { revision: bundle.revision, directory: bundle.directory });
   process.stdout.write(`${what}\nrevision ${bundle.revision}\n`);
 }
 

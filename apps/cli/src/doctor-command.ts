@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { cachedBasePath, KNOWN_BASES } from '@dmoerm/bundle';
 import { DmoermError } from '@dmoerm/core';
 import { loadAddon } from '@dmoerm/engine';
 import type { Command } from 'commander';
-import { existsSync } from 'node:fs';
 import { EXIT } from './exit';
+import { writeJson } from './json-file';
 import { readSettings } from './settings';
 
 /** One thing that the mesh needs or can use. */
@@ -27,7 +27,7 @@ export function addDoctorCommand(program: Command): void {
     .option('--json <file>', 'write the findings here')
     .action(async (options: { json?: string }) => {
       const findings = await examine();
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ findings })}\n`);
+      writeJson(options.json, { findings });
       for (const { ok, needed, name, detail } of findings)
         process.stdout.write(
           `${ok ? 'ok     ' : needed ? 'MISSING' : 'absent '}  ${name.padEnd(16)} ${detail}\n`,

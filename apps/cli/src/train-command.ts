@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
 import { cachedBasePath, KNOWN_BASES } from '@dmoerm/bundle';
 import { invalidArgument } from '@dmoerm/core';
 import { trainProbe, trainResearchRouter } from '@dmoerm/recipe';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { writeJson } from './json-file';
 import { createProgress } from './progress';
 import { readSettings } from './settings';
 
@@ -35,7 +35,7 @@ export function addTrainCommand(program: Command): void {
     .option('--json <file>', 'write the figures here')
     .action(async (options: TrainOptions) => {
       const report = options.method === 'probe' ? await probe(options) : await router(options.data);
-      if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report)}\n`);
+      writeJson(options.json, report);
     });
 }
 
