@@ -85,7 +85,7 @@ Engine::~Engine() = default;
 
 int64_t Engine::add_task(const TaskSource& source) {
   const std::lock_guard lock(state_->mutex);
-  Task task = load_task(source, state_->base.config, state_->ops, state_->pool);
+  Task task = load_task(source, state_->base.config, state_->base.type, state_->ops, state_->pool);
   const int64_t handle = state_->next_task++;
   state_->tasks.emplace(handle, std::move(task));
   return handle;

@@ -60,7 +60,7 @@ class Forward {
     const bool fork = l == task_.fork_layer;
 
     normalise(w_.normed, w_.hidden.data(), layer.input_norm, rows_);
-    ops_.pack_rows(w_.packed, w_.normed.data(), C, groups_, pool_);
+    ops_.pack_rows(w_.packed, w_.normed.data(), C, groups_, base_.type, pool_);
     project(w_.key, w_.packed, layer, l, Target::kK, rows_, fork);
     project(w_.value, w_.packed, layer, l, Target::kV, rows_, fork);
 
@@ -79,7 +79,7 @@ class Forward {
         segments_ = repeat(segments_, static_cast<int64_t>(plan_.pooled_rows.size()),
                            trunk_key_rows / experts());
       positions_ = pooled_positions(key_positions, fork);
-      ops_.pack_rows(w_.packed, w_.normed.data(), C, groups_, pool_);
+      ops_.pack_rows(w_.packed, w_.normed.data(), C, groups_, base_.type, pool_);
     }
     project(w_.query, w_.packed, layer, l, Target::kQ, rows_, fork);
     if (fork) {
@@ -102,7 +102,7 @@ class Forward {
     w_.attended.reserve(rows_ * width);
     ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
                    segments_, shape, w_.attention, pool_);
-    ops_.pack_rows(w_.packed, w_.attended.data(), width, groups_, pool_);
+    ops_.pack_rows(w_.packed, w_.attended.data(), width, groups_, base_.type, pool_);
     add_projection(w_.hidden.data(), w_.packed, groups_, layer, l, Target::kO);
   }
 
@@ -115,11 +115,11 @@ class Forward {
     for (int64_t begin = 0; begin < rows_; begin += kMlpRows) {
       const int64_t count = std::min(kMlpRows, rows_ - begin);
       const std::vector<RowGroup> groups = clip(begin, count);
-      ops_.pack_rows(w_.packed, w_.normed.data() + begin * C, C, groups, pool_);
+      ops_.pack_rows(w_.packed, w_.normed.data() + begin * C, C, groups, base_.type, pool_);
       set_projection(w_.gate.data(), w_.packed, groups, layer, l, Target::kGate);
       set_projection(w_.up.data(), w_.packed, groups, layer, l, Target::kUp);
       ops_.silu_mul(w_.gate.data(), w_.up.data(), count, c_.ffn_size, pool_);
-      ops_.pack_rows(w_.packed, w_.gate.data(), c_.ffn_size, groups, pool_);
+      ops_.pack_rows(w_.packed, w_.gate.data(), c_.ffn_size, groups, base_.type, pool_);
       add_projection(w_.hidden.data() + begin * C, w_.packed, groups, layer, l, Target::kDown);
     }
   }
@@ -170,7 +170,7 @@ class Forward {
     w_.low_rank.reserve((rows.begin + rows.count) * rank);
     ops_.linear(w_.low_rank.data(), x, x.group_panels[group], x.group_panels[group + 1], lora->a,
                 nullptr, false, pool_);
-    ops_.pack_rows(w_.packed_low_rank, w_.low_rank.data(), rank, {rows}, pool_);
+    ops_.pack_rows(w_.packed_low_rank, w_.low_rank.data(), rank, {rows}, base_.type, pool_);
     ops_.linear(y, w_.packed_low_rank, 0, static_cast<int64_t>(w_.packed_low_rank.panels.size()),
                 lora->b, nullptr, true, pool_);
   }

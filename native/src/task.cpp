@@ -67,8 +67,8 @@ std::vector<const LoraSource*> pointers(const std::vector<LoraSource>& first,
 }  // namespace
 
 AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
-                            const TensorReader& reader, const ModelConfig& config, const Ops& ops,
-                            ThreadPool& pool) {
+                            const TensorReader& reader, const ModelConfig& config, WeightType type,
+                            const Ops& ops, ThreadPool& pool) {
   AdapterWeights adapter;
   adapter.modules_.resize(config.layer_count * kTargetCount);
   for (int64_t at = 0; at < config.layer_count * kTargetCount; ++at) {
@@ -93,13 +93,13 @@ AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
           b[n * rank + column + r] = module->scale * up[n * module->rank + r];
       column += module->rank;
     }
-    ops.pack_matrix(adapter.modules_[at].a, a.data(), rank, shape.in, WeightType::kF32, pool);
-    ops.pack_matrix(adapter.modules_[at].b, b.data(), shape.out, rank, WeightType::kF32, pool);
+    ops.pack_matrix(adapter.modules_[at].a, a.data(), rank, shape.in, type, pool);
+    ops.pack_matrix(adapter.modules_[at].b, b.data(), shape.out, rank, type, pool);
   }
   return adapter;
 }
 
-Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops,
+Task load_task(const TaskSource& source, const ModelConfig& config, WeightType type, const Ops& ops,
                ThreadPool& pool) {
   if (source.experts.empty()) refuse("NO_EXPERTS", "experts", "a task needs at least one expert");
   if (source.plan == PlanType::kTopLayers &&
@@ -112,13 +112,13 @@ Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& o
   task.plan = source.plan;
   task.fork_layer = config.layer_count;
   const TensorReader reader(source.files);
-  task.adapter = load_adapter(pointers(source.adapter), reader, config, ops, pool);
+  task.adapter = load_adapter(pointers(source.adapter), reader, config, type, ops, pool);
   for (size_t e = 0; e < source.experts.size(); ++e) {
     const ExpertSource& from = source.experts[e];
     check_expert(from, source, config, "experts[" + std::to_string(e) + "]");
     Expert expert;
     expert.adapter =
-        load_adapter(pointers(source.adapter, from.adapter), reader, config, ops, pool);
+        load_adapter(pointers(source.adapter, from.adapter), reader, config, type, ops, pool);
     expert.invocation_tokens = from.invocation_tokens;
     expert.head_weight = from.head_weight;
     expert.head_bias = from.head_bias;

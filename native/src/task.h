@@ -27,15 +27,16 @@ class AdapterWeights {
 
  private:
   friend AdapterWeights load_adapter(const std::vector<const LoraSource*>&, const TensorReader&,
-                                     const ModelConfig&, const Ops&, ThreadPool&);
+                                     const ModelConfig&, WeightType, const Ops&, ThreadPool&);
   std::vector<LoraWeights> modules_;
 };
 
-/// Sums the given modules (several may act on one linear layer). Throws DATA_LOSS naming the
+/// Sums the given modules (several may act on one linear layer), packed as the base is: rows are
+/// packed once for both. Throws DATA_LOSS naming the
 /// tensor.
 AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
-                            const TensorReader& reader, const ModelConfig& config, const Ops& ops,
-                            ThreadPool& pool);
+                            const TensorReader& reader, const ModelConfig& config, WeightType type,
+                            const Ops& ops, ThreadPool& pool);
 
 /// One expert in memory.
 struct Expert {
@@ -56,7 +57,7 @@ struct Task {
 };
 
 /// Throws INVALID_ARGUMENT if the experts break the plan, DATA_LOSS for bad tensors.
-Task load_task(const TaskSource& source, const ModelConfig& config, const Ops& ops,
+Task load_task(const TaskSource& source, const ModelConfig& config, WeightType type, const Ops& ops,
                ThreadPool& pool);
 
 }  // namespace dmoerm

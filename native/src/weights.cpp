@@ -124,6 +124,7 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops
   const Tensors tensors(source);
   BaseWeights base;
   base.config = config;
+  base.type = type;
   base.embedding = load_embedding(tensors, config, pool);
   base.norm = tensors.read("norm.weight", {config.hidden_size});
   base.layers.resize(config.layer_count);

@@ -48,6 +48,7 @@ struct EmbeddingTable {
 /// A base in memory.
 struct BaseWeights {
   ModelConfig config;
+  WeightType type = WeightType::kF32;  ///< of the linear layers, and of the adapters on them
   EmbeddingTable embedding;
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  ///< (C), final

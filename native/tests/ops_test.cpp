@@ -47,20 +47,25 @@ void require_same_bits(const float* a, const float* b, int64_t count, const std:
   require(std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0, what);
 }
 
+/// Makes values ones that bfloat16 holds, so that rounding changes nothing.
+void make_exact(std::vector<float>& values) {
+  for (float& value : values) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    bits &= 0xffff0000u;
+    std::memcpy(&value, &bits, 4);
+  }
+}
+
 void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, WeightType type,
                           bool bias, bool accumulate) {
   ThreadPool pool(2);
-  const std::vector<float> x = random(M * K, 1);
+  std::vector<float> x = random(M * K, 1);
   std::vector<float> w = random(N * K, 2);
-  if (type ==
-      WeightType::
-          kBF16)  // values that bfloat16 holds exactly, so that storing them changes nothing
-    for (float& value : w) {
-      uint32_t bits;
-      std::memcpy(&bits, &value, 4);
-      bits &= 0xffff0000u;
-      std::memcpy(&value, &bits, 4);
-    }
+  if (type == WeightType::kBF16) {
+    make_exact(x);
+    make_exact(w);
+  }
   const std::vector<float> b = random(N, 3);
   std::vector<float> y = random(M * N, 4);
   std::vector<double> want(M * N);
@@ -74,28 +79,28 @@ void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, Weigh
   PackedMatrix packed;
   ops.pack_matrix(packed, w.data(), N, K, type, pool);
   PackedRows rows;
-  ops.pack_rows(rows, x.data(), K, {{0, M / 3}, {M / 3, M - M / 3}}, pool);
+  ops.pack_rows(rows, x.data(), K, {{0, M / 3}, {M / 3, M - M / 3}}, type, pool);
   ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed,
              bias ? b.data() : nullptr, accumulate, pool);
   require_all_close(y, want, kTolerance);
 }
 
-void linear_rows_do_not_see_each_other(const Ops& ops, int threads) {
+void linear_rows_do_not_see_each_other(const Ops& ops, WeightType type, int threads) {
   const int64_t M = 61, N = 70, K = 83;
   ThreadPool pool(threads);
   ThreadPool one(1);
   const std::vector<float> x = random(M * K, 5);
   const std::vector<float> w = random(N * K, 6);
   PackedMatrix packed;
-  ops.pack_matrix(packed, w.data(), N, K, WeightType::kF32, pool);
+  ops.pack_matrix(packed, w.data(), N, K, type, pool);
   PackedRows rows;
   std::vector<float> all(M * N);
-  ops.pack_rows(rows, x.data(), K, {{0, M}}, pool);
+  ops.pack_rows(rows, x.data(), K, {{0, M}}, type, pool);
   ops.linear(all.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed, nullptr, false,
              pool);
   for (int64_t m = 0; m < M; ++m) {
     std::vector<float> alone(N);
-    ops.pack_rows(rows, x.data() + m * K, K, {{0, 1}}, one);
+    ops.pack_rows(rows, x.data() + m * K, K, {{0, 1}}, type, one);
     ops.linear(alone.data(), rows, 0, 1, packed, nullptr, false, one);
     require_same_bits(alone.data(), all.data() + m * N, N,
                       "row " + std::to_string(m) + " changed in company");
@@ -207,12 +212,36 @@ void test_unit(const Ops& ops) {
         for (const WeightType type : {WeightType::kF32, WeightType::kBF16})
           run("linear " + std::to_string(M) + "x" + std::to_string(N) + "x" + std::to_string(K),
               [&] { linear_matches_naive(ops, M, N, K, type, N % 2 == 0, M % 2 == 0); });
-  run("linear over several cache blocks",
-      [&] { linear_matches_naive(ops, 300, 96, 700, WeightType::kF32, true, false); });
-  run("linear rows do not see each other", [&] {
-    linear_rows_do_not_see_each_other(ops, 1);
-    linear_rows_do_not_see_each_other(ops, 2);
-    linear_rows_do_not_see_each_other(ops, 3);
+  for (const WeightType type : {WeightType::kF32, WeightType::kBF16}) {
+    run("linear over several cache blocks",
+        [&] { linear_matches_naive(ops, 300, 96, 700, type, true, false); });
+    run("linear rows do not see each other", [&] {
+      for (const int threads : {1, 2, 3}) linear_rows_do_not_see_each_other(ops, type, threads);
+    });
+  }
+  run("bfloat16 products stay within the rounding of their factors", [&] {
+    ThreadPool pool(1);
+    const int64_t M = 20, N = 40, K = 301;
+    const std::vector<float> x = random(M * K, 20);
+    const std::vector<float> w = random(N * K, 21);
+    PackedMatrix matrix;
+    ops.pack_matrix(matrix, w.data(), N, K, WeightType::kBF16, pool);
+    PackedRows rows;
+    ops.pack_rows(rows, x.data(), K, {{0, M}}, WeightType::kBF16, pool);
+    std::vector<float> y(M * N);
+    ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), matrix, nullptr, false,
+               pool);
+    // Each factor is off by at most 2^-9 of itself when it is rounded to nearest, not cut.
+    for (int64_t m = 0; m < M; ++m)
+      for (int64_t n = 0; n < N; ++n) {
+        double sum = 0, size = 0;
+        for (int64_t k = 0; k < K; ++k) {
+          const double product = static_cast<double>(x[m * K + k]) * w[n * K + k];
+          sum += product;
+          size += product * product;
+        }
+        require_close(y[m * N + n], sum, std::sqrt(size), 5.0 / 512, "product");
+      }
   });
 
   for (const int64_t C : {1, 7, 16, 64, 100})
@@ -300,14 +329,12 @@ void test_unit(const Ops& ops) {
 }  // namespace
 
 int main() {
-  test_unit(reference_ops());
-  if (supports_avx2())
-    test_unit(avx2_ops());
-  else
-    std::printf("avx2: not run, this processor has none\n");
-  if (supports_avx512())
-    test_unit(avx512_ops());
-  else
-    std::printf("avx512: not run, this processor has none\n");
+  for (const char* name : {"reference", "avx2", "avx512", "avx512_bf16"}) {
+    const std::vector<std::string> here = instruction_sets();
+    if (std::find(here.begin(), here.end(), name) != here.end())
+      test_unit(select_ops(name));
+    else
+      std::printf("%s: not run, this processor has none\n", name);
+  }
   return test::finish();
 }

@@ -20,7 +20,9 @@
 
 namespace dmoerm {
 
-/// Element type of packed weights in memory; products are always accumulated in float32.
+/// Element type of packed weights in memory; products are always accumulated in float32. Units with
+/// bfloat16 dot products round the rows that meet kBF16 weights to bfloat16 too; the others multiply
+/// in float32.
 enum class WeightType { kF32, kBF16 };
 
 /// Rows per panel of packed activations and columns per panel of packed weights: the register tile
@@ -29,7 +31,8 @@ inline constexpr int64_t kPanelRows = 12;
 inline constexpr int64_t kPanelCols = 32;
 
 /// A weight matrix (N,K) in panels of `kPanelCols` outputs: panel p holds, for k = 0..K-1, the
-/// weights of outputs 32p..32p+31 at input k; outputs beyond N are 0.
+/// weights of outputs 32p..32p+31 at input k; outputs beyond N are 0. Units with bfloat16 dot
+/// products keep inputs 2k and 2k+1 of an output side by side; an odd K gets a 0.
 struct PackedMatrix {
   WeightType type = WeightType::kF32;
   int64_t N = 0;
@@ -52,13 +55,15 @@ struct RowPanel {
 };
 
 /// Activations (T,K) in panels of `kPanelRows` rows: panel p holds, for k = 0..K-1, the 12 rows'
-/// values at k. No panel crosses a group's border, so a product can be taken over one group alone.
+/// values at k, in float32 or as the unit's bfloat16 pairs. No panel crosses a group's border, so a
+/// product can be taken over one group alone.
 struct PackedRows {
   int64_t K = 0;
+  WeightType type = WeightType::kF32;  ///< of the weights that the rows are packed for
   std::vector<RowPanel> panels;
   std::vector<int64_t>
       group_panels;  ///< prefix sums (groups + 1): panels of group g are [g], [g+1]
-  Buffer<float> data;
+  Buffer<uint8_t> data;
 };
 
 /// Rows of keys and values that a query sees, in the order of their positions.
@@ -100,13 +105,15 @@ struct Ops {
   void (*pack_matrix)(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
                       ThreadPool& pool);
 
-  /// out <- x (T,K) row-major, packed by groups, which are disjoint and ascending.
+  /// out <- x (T,K) row-major, packed by groups, which are disjoint and ascending, for products with
+  /// weights of `type`.
   void (*pack_rows)(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
-                    ThreadPool& pool);
+                    WeightType type, ThreadPool& pool);
 
   /// y[row, n] = sum_k x[row, k] w[n, k] + bias[n], for the rows of panels [panel_begin,
   /// panel_end); added to what y holds if `accumulate`. y is (T,N) with row stride N; bias (N) may
-  /// be null. The sum runs over k ascending, one fused multiply-add each.
+  /// be null. The sum runs over k ascending, one fused multiply-add each (per pair of k in bfloat16).
+  /// x must be packed for w's type.
   void (*linear)(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end,
                  const PackedMatrix& w, const float* bias, bool accumulate, ThreadPool& pool);
 
@@ -135,14 +142,18 @@ const Ops& reference_ops();
 const Ops& avx2_ops();
 /// AVX-512 (F, BW, DQ, VL) unit; call it only where `supports_avx512()`.
 const Ops& avx512_ops();
+/// The same with bfloat16 dot products; call it only where `supports_avx512_bf16()`.
+const Ops& avx512_bf16_ops();
 
 bool supports_avx2();
 bool supports_avx512();
+bool supports_avx512_bf16();
 
 /// Names of the units that this machine runs, the widest first; the last is "reference".
 std::vector<std::string> instruction_sets();
 
-/// The unit named "auto" (the widest this machine has), "reference", "avx2" or "avx512".
+/// The unit named "auto" (the widest this machine has), "reference", "avx2", "avx512" or
+/// "avx512_bf16".
 /// Throws INVALID_ARGUMENT if unknown, UNIMPLEMENTED if this machine lacks it.
 const Ops& select_ops(const char* name);
 

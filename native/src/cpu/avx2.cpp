@@ -18,6 +18,8 @@ struct V {
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 2;
 
+  static constexpr bool kBf16Dot = false;
+
   static Reg load(const float* p) { return _mm256_loadu_ps(p); }
   static Reg load_bf16(const uint16_t* p) {
     const __m256i wide =
@@ -52,6 +54,7 @@ struct V {
   }
 };
 
+#define DMOERM_BF16_DOT 0
 #include "kernels.inc"
 
 }  // namespace

@@ -42,9 +42,10 @@ void pack_matrix(PackedMatrix& out, const float* weight, int64_t N, int64_t K, W
   });
 }
 
-void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
-               ThreadPool& pool) {
+void plan_panels(PackedRows& out, int64_t K, const std::vector<RowGroup>& groups, WeightType type,
+                 int64_t bytes_per_row) {
   out.K = K;
+  out.type = type;
   out.panels.clear();
   out.group_panels.assign(1, 0);
   for (const RowGroup& group : groups) {
@@ -52,10 +53,15 @@ void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<Row
       out.panels.push_back({group.begin + row, std::min(kPanelRows, group.count - row)});
     out.group_panels.push_back(static_cast<int64_t>(out.panels.size()));
   }
-  out.data.reserve(static_cast<int64_t>(out.panels.size()) * kPanelRows * K);
+  out.data.reserve(static_cast<int64_t>(out.panels.size()) * kPanelRows * bytes_per_row);
+}
+
+void pack_rows(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
+               WeightType type, ThreadPool& pool) {
+  plan_panels(out, K, groups, type, K * 4);
   pool.run(static_cast<int64_t>(out.panels.size()), [&](int64_t p, int) {
     const RowPanel& panel = out.panels[p];
-    float* to = out.data.data() + p * kPanelRows * K;
+    float* to = reinterpret_cast<float*>(out.data.data()) + p * kPanelRows * K;
     // Rows beyond the panel read its first row and are cleared below: the loop stays free of
     // branches.
     const float* rows[kPanelRows];

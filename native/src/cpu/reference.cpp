@@ -19,7 +19,8 @@ void linear(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_en
             const PackedMatrix& w, const float* bias, bool accumulate, ThreadPool& pool) {
   pool.run(panel_end - panel_begin, [&](int64_t i, int) {
     const RowPanel& panel = x.panels[panel_begin + i];
-    const float* packed = x.data.data() + (panel_begin + i) * kPanelRows * x.K;
+    const float* packed =
+        reinterpret_cast<const float*>(x.data.data()) + (panel_begin + i) * kPanelRows * x.K;
     for (int64_t r = 0; r < panel.count; ++r) {
       float* row = y + (panel.row + r) * w.N;
       for (int64_t n = 0; n < w.N; ++n) {

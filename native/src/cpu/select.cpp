@@ -16,27 +16,48 @@ bool supports_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+bool supports_avx512_bf16() {
+  __builtin_cpu_init();
+  return supports_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+
+namespace {
+
+struct Unit {
+  const char* name;
+  bool (*supported)();
+  const Ops& (*ops)();
+};
+
+/// The widest first.
+constexpr Unit kUnits[] = {
+    {"avx512_bf16", supports_avx512_bf16, avx512_bf16_ops},
+    {"avx512", supports_avx512, avx512_ops},
+    {"avx2", supports_avx2, avx2_ops},
+    {"reference", [] { return true; }, reference_ops},
+};
+
+}  // namespace
+
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> names;
-  if (supports_avx512()) names.push_back("avx512");
-  if (supports_avx2()) names.push_back("avx2");
-  names.push_back("reference");
+  for (const Unit& unit : kUnits)
+    if (unit.supported()) names.emplace_back(unit.name);
   return names;
 }
 
 const Ops& select_ops(const char* name) {
   const std::string wanted = name;
-  if (wanted == "auto")
-    return supports_avx512() ? avx512_ops() : supports_avx2() ? avx2_ops() : reference_ops();
-  if (wanted == "reference") return reference_ops();
-  if (wanted != "avx2" && wanted != "avx512")
-    throw Error(Code::kInvalidArgument, "UNKNOWN_ISA", "isa",
-                "unknown instruction set '" + wanted + "'; use auto, reference, avx2 or avx512");
-  const bool wide = wanted == "avx512";
-  if (!(wide ? supports_avx512() : supports_avx2()))
-    throw Error(Code::kUnimplemented, "ISA_NOT_SUPPORTED", "isa",
-                "this processor has no " + wanted + "; use auto");
-  return wide ? avx512_ops() : avx2_ops();
+  std::string known = "auto";
+  for (const Unit& unit : kUnits) {
+    if (wanted == unit.name && !unit.supported())
+      throw Error(Code::kUnimplemented, "ISA_NOT_SUPPORTED", "isa",
+                  "this processor has no " + wanted + "; use auto");
+    if (unit.supported() && (wanted == "auto" || wanted == unit.name)) return unit.ops();
+    known += std::string(", ") + unit.name;
+  }
+  throw Error(Code::kInvalidArgument, "UNKNOWN_ISA", "isa",
+              "unknown instruction set '" + wanted + "'; use one of " + known);
 }
 
 }  // namespace dmoerm

@@ -91,7 +91,7 @@ export interface EngineOptions {
   /** Default 0: all cores. */
   readonly threads?: number;
   /** Default `auto`: the widest unit of this machine. */
-  readonly isa?: 'auto' | 'reference' | 'avx2' | 'avx512';
+  readonly isa?: 'auto' | 'reference' | 'avx2' | 'avx512' | 'avx512_bf16';
 }
 
 /**

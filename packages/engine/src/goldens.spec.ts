@@ -22,7 +22,7 @@ const bases = [...new Set(cases.map(({ base }) => base))];
 /** Instruction sets that this machine can run. */
 async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['isa']>[]> {
   const found: NonNullable<EngineOptions['isa']>[] = [];
-  for (const isa of ['reference', 'avx2', 'avx512'] as const) {
+  for (const isa of ['reference', 'avx2', 'avx512', 'avx512_bf16'] as const) {
     try {
       await using engine = await createEngine(base, { isa });
       found.push(engine.info.isa as typeof isa);

@@ -25,7 +25,7 @@ export const EXPERT_CONFIG = defineConfig({
       why: "Type of the base's weights in memory; bf16 halves the memory and moves scores within the tolerance table.",
     },
     isa: {
-      schema: z.enum(['auto', 'reference', 'avx2', 'avx512']),
+      schema: z.enum(['auto', 'reference', 'avx2', 'avx512', 'avx512_bf16']),
       default: 'auto',
       why: 'Instruction set of the engine; scores are equal to the bit only on the same one.',
     },
