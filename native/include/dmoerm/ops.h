@@ -152,7 +152,7 @@ bool supports_avx512_bf16();
 /// Names of the units that this machine runs, the widest first; the last is "reference".
 std::vector<std::string> instruction_sets();
 
-/// The unit named "auto" (the widest this machine has), "reference", "avx2", "avx512" or
+/// The unit named "auto" (the widest this machine has, bfloat16 dot products only when named), "reference", "avx2", "avx512" or
 /// "avx512_bf16".
 /// Throws INVALID_ARGUMENT if unknown, UNIMPLEMENTED if this machine lacks it.
 const Ops& select_ops(const char* name);

@@ -87,13 +87,15 @@ describe.each(bases)('base %s', (name) => {
   );
 
   it('is close with bfloat16 weights', async () => {
-    await using engine = await createEngine(base, { weightType: 'bf16' });
-    for (const golden of own) {
-      const expected = await readExpected(golden);
-      const task = await addGoldenTask(engine, base, golden);
-      const { embeddings } = await engine.evaluate(task, toRequest(golden));
-      expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.bfloat16Embeddings);
-      await engine.removeTask(task);
+    for (const isa of engines.keys() as MapIterator<NonNullable<EngineOptions['isa']>>) {
+      await using engine = await createEngine(base, { weightType: 'bf16', isa });
+      for (const golden of own) {
+        const expected = await readExpected(golden);
+        const task = await addGoldenTask(engine, base, golden);
+        const { embeddings } = await engine.evaluate(task, toRequest(golden));
+        expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.bfloat16Embeddings);
+        await engine.removeTask(task);
+      }
     }
   });
 });
