@@ -1,7 +1,15 @@
-import { createEngine, type Engine, type TaskHandle } from '@dmoerm/engine';
+import {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type TaskHandle,
+  type WeightType,
+} from '@dmoerm/engine';
 import { openBase } from '@dmoerm/weights';
 import { median, type BenchRecord } from './records';
 import { transformersTokensPerSecond } from './transformers-peer';
+
+type Isa = NonNullable<EngineOptions['isa']>;
 
 /** What to measure. */
 export interface PrefillOptions {
@@ -9,14 +17,21 @@ export interface PrefillOptions {
   readonly base: string;
   readonly lengths: readonly number[];
   readonly threads: number;
+  /** Type and instruction set of the engine's weights; the peer is always float32. */
+  readonly weightType: WeightType;
+  readonly isa: Isa;
   /** Rounds in which engine and peer take turns. */
   readonly rounds: number;
 }
 
-/** Tokens per second of one sequence through all layers, float32, engine and transformers in turns. */
+/** Tokens per second of one sequence through all layers, engine and transformers (float32) in turns. */
 export async function benchPrefill(options: PrefillOptions): Promise<BenchRecord[]> {
   const base = await openBase(options.base);
-  await using engine = await createEngine(base, { threads: options.threads });
+  await using engine = await createEngine(base, {
+    threads: options.threads,
+    weightType: options.weightType,
+    isa: options.isa,
+  });
   const head = { weight: new Float32Array(base.config.hiddenSize), bias: 0 };
   const task = await engine.addTask({
     plan: { type: 'full' },
@@ -37,7 +52,7 @@ export async function benchPrefill(options: PrefillOptions): Promise<BenchRecord
       peer.length === 0
         ? {}
         : { peer: 'transformers', peer_value: median(peer), ratio: value / median(peer) };
-    const name = `SmolLM2-135M float32 T=${tokens} threads=${options.threads} isa=${engine.info.isa}`;
+    const name = `SmolLM2-135M ${options.weightType} T=${tokens} threads=${options.threads} isa=${engine.info.isa}`;
     records.push({ bench: 'prefill', case: name, metric: 'prefill', unit: 'tokens/s', value, ...against });
   }
   return records;

@@ -54,7 +54,7 @@ export async function pullWithProgress(name: string): Promise<string> {
       ...readSettings(),
       onProgress: (bytes, total) => progress.update(bytes / 1e6, total / 1e6),
       onFailover: (source, { message }) =>
-        process.stderr.write(`${source.type}: ${message}; trying the next source\n`),
+        process.stderr.write(`${source.type}: ${message}\n`),
     });
   } finally {
     progress.stop();

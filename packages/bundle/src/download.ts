@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DmoermError } from '@dmoerm/core';
 import { hashFile } from './digest';
+import { describeFetchError } from './fetch-error';
 
 /** A file to fetch. */
 export interface Download {
@@ -69,14 +70,8 @@ async function fetchRest(file: Download, have: number): Promise<void> {
     throw new DmoermError({
       code: file.signal?.aborted ? 'CANCELLED' : 'UNAVAILABLE',
       reason: 'DOWNLOAD_FAILED',
-      message: `${file.url}: ${describe(error)}`,
+      message: `${file.url}: ${describeFetchError(error)}`,
       cause: error,
     });
   }
-}
-
-/** fetch hides the reason in the cause. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
 }

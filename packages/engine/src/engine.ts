@@ -90,7 +90,7 @@ export interface EngineOptions {
   readonly weightType?: WeightType;
   /** Default 0: all cores. */
   readonly threads?: number;
-  /** Default `auto`: the widest unit of this machine. */
+  /** Default `auto`: the widest unit of this machine, `avx512_bf16` only when named. */
   readonly isa?: 'auto' | 'reference' | 'avx2' | 'avx512' | 'avx512_bf16';
 }
 
