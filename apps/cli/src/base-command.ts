@@ -53,8 +53,7 @@ export async function pullWithProgress(name: string): Promise<string> {
     return await pullBase(name, {
       ...readSettings(),
       onProgress: (bytes, total) => progress.update(bytes / 1e6, total / 1e6),
-      onFailover: (source, { message }) =>
-        process.stderr.write(`${source.type}: ${message}\n`),
+      onFailover: (source, { message }) => process.stderr.write(`${source.type}: ${message}\n`),
     });
   } finally {
     progress.stop();
