@@ -196,13 +196,15 @@ describe('the queue of the expert service', () => {
     await until(() => model.calls.length === 1);
     const client = new AbortController();
     const gone = expert.evaluate({ task: 'qa', items: [item('Hello', 'gone')] }, { signal: client.signal });
-    const late = expert.evaluate({ task: 'qa', items: [item('Hello', 'late')] }, { timeoutMs: 50 });
+    const late = expert.evaluate({ task: 'qa', items: [item('Hello', 'late')] }, { timeoutMs: 300 });
     const settled = Promise.allSettled([gone, late]);
     await allWaiting(3);
     client.abort();
     const [cancelled, expired] = await settled;
     expect(cancelled).toMatchObject({ reason: { code: 'CANCELLED' } });
     expect(expired).toMatchObject({ reason: { code: 'DEADLINE_EXCEEDED' } });
+    // The callers know before the server does.
+    await inFlight((calls) => calls === 1);
     gate.resolve();
     await first;
     await expert.evaluate({ items: [item('Hello', 'last')] });
@@ -259,12 +261,17 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits until the server has counted `count` calls in flight. */
-async function allWaiting(count: number): Promise<void> {
+/** Waits until the server's number of calls in flight satisfies a condition. */
+async function inFlight(condition: (count: number) => boolean): Promise<void> {
   for (;;) {
     const { values } = await metrics.inflightRequests.get();
-    if ((values[0]?.value ?? 0) >= count) break;
+    if (condition(values[0]?.value ?? 0)) return;
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Waits until the server has counted `count` calls in flight, and has queued their items. */
+async function allWaiting(count: number): Promise<void> {
+  await inFlight((calls) => calls >= count);
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
