@@ -47,7 +47,9 @@ function installOneDnn() {
   const packaged = spawnSync('pkg-config', ['--exists', 'dnnl']).status === 0;
   if (packaged || headers.some((file) => existsSync(file))) return say('oneDNN: is there');
   if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version']).status !== 0)
-    return fail('oneDNN: missing. Debian, Ubuntu: apt-get install libdnnl-dev; Fedora: dnf install onednn-devel');
+    return fail(
+      'oneDNN: missing. Debian, Ubuntu: apt-get install libdnnl-dev; Fedora: dnf install onednn-devel',
+    );
   say('oneDNN: installing libdnnl-dev');
   const installed =
     run('apt-get', ['install', '-y', '-qq', 'libdnnl-dev']) ||
