@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { agreementCommand } from './agreement/command';
 import { prefillCommand } from './prefill-command';
 
 const program = new Command('npm run bench --')
@@ -7,6 +8,7 @@ const program = new Command('npm run bench --')
   )
   .showHelpAfterError();
 
+program.addCommand(agreementCommand());
 program.addCommand(prefillCommand());
 
 program.parseAsync(process.argv).catch((error: unknown) => {
