@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { benchPrefill, type PrefillOptions } from './prefill';
-import { report } from './records';
+import { report } from './report';
 
 interface PrefillCommandOptions {
   readonly quick: boolean;
@@ -37,6 +37,6 @@ export function prefillCommand(): Command {
         isa: options.isa,
         rounds: options.quick ? 1 : 3,
       });
-      report(records, options.json ?? null);
+      await report(records, options);
     });
 }

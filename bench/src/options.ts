@@ -1,0 +1,32 @@
+import { availableParallelism } from 'node:os';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { OutputOptions } from './report';
+
+/** Options of every bench. */
+export interface CommonOptions extends OutputOptions {
+  /** Less of everything: ends within two minutes. */
+  readonly quick: boolean;
+  /** Threads of the engine and of each peer. */
+  readonly threads: number;
+}
+
+/** Adds the options of every bench. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--quick', 'the cases that matter most, within two minutes', false)
+    .option('--threads <n>', 'threads of the engine and of each peer', parseCount, availableParallelism())
+    .option('--json <file>', 'write the records here, JSON lines, and a plot beside them')
+    .option('--plot <file>', 'write the plot here, SVG');
+}
+
+/** A whole number of at least 1. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('a whole number of at least 1.');
+  return value;
+}
+
+/** Several of them, separated by commas. */
+export function parseCounts(text: string): number[] {
+  return text.split(',').map(parseCount);
+}
