@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
+import { meshCommand } from './mesh/command';
 import { prefillCommand } from './prefill-command';
 
 const program = new Command('npm run bench --')
@@ -9,6 +10,7 @@ const program = new Command('npm run bench --')
   .showHelpAfterError();
 
 program.addCommand(agreementCommand());
+program.addCommand(meshCommand());
 program.addCommand(prefillCommand());
 
 program.parseAsync(process.argv).catch((error: unknown) => {
