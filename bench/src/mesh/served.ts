@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../paths';
 
+/** Of the log of a mesh that did not start: the service's own words and what became of it. */
+const LAST_LINES = 5;
 const CLI = join(ROOT, 'apps', 'cli', 'bin', 'dmoerm.js');
 
 /** A running `dmoerm serve`: router, expert and aggregator in processes of their own. Disposal drains and ends them. */
@@ -16,7 +18,7 @@ export interface Served extends AsyncDisposable {
 
 /**
  * Starts the mesh on free ports of the loopback device, as a user would; resolves when it is ready.
- * @throws if it ends before, with its last line.
+ * @throws if it ends before, with its last lines.
  */
 export async function serve(bundle: string, env: NodeJS.ProcessEnv): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'dmoerm-bench-mesh-'));
@@ -33,7 +35,8 @@ export async function serve(bundle: string, env: NodeJS.ProcessEnv): Promise<Ser
   };
   const ready = await Promise.race([appears(), ended.then(() => false)]);
   watcher.close();
-  if (!ready) throw new Error(`the mesh did not start: ${log.trim().split('\n').at(-1) ?? ''}`);
+  if (!ready)
+    throw new Error(`the mesh did not start: ${log.trim().split('\n').slice(-LAST_LINES).join('\n')}`);
   const { router } = JSON.parse(readFileSync(readyFile, 'utf8')) as { router: string };
   return {
     address: router,
