@@ -63,9 +63,11 @@ def base(source: Path, kind: str, output: Path) -> None:
     writer.add_head_count_kv(config["num_key_value_heads"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    # Requests come as token ids: no vocabulary is needed.
-    writer.add_tokenizer_model("no_vocab")
-    writer.add_vocab_size(config["vocab_size"])
+    # Requests come as token ids, but llama.cpp wants a vocabulary.
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([f"t{token}" for token in range(config["vocab_size"])])
+    writer.add_token_merges(["t 0"])
     for name, values in tensors_of(source):
         add(writer, TOP.get(name) or layer_name(name), values, kind)
     finish(writer)

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { ROOT } from './paths';
 
 /** Processor features that decide which kernels run. */
@@ -15,6 +15,9 @@ const FEATURES = [
   'amx_int8',
 ];
 
+/** Taken when the program starts: later it would be its own. */
+const LOAD = Number((loadavg()[0] ?? 0).toFixed(2));
+
 /** What the figures were taken on, and of what. */
 export interface Machine {
   readonly processor: string;
@@ -22,6 +25,8 @@ export interface Machine {
   readonly features: readonly string[];
   readonly cores: number;
   readonly memory_gib: number;
+  /** Of the last minute, before anything was measured: above 0.5 the figures are those of a busy machine. */
+  readonly load: number;
   readonly node: string;
   /** Of this repository, `-dirty` if tracked files differ from it. */
   readonly commit: string;
@@ -36,6 +41,7 @@ export function describeMachine(peers: Readonly<Record<string, string>> = {}): M
     features: processorFeatures(),
     cores: availableParallelism(),
     memory_gib: Math.round(totalmem() / 2 ** 30),
+    load: LOAD,
     node: process.version,
     commit: commit(),
     peers,

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
 import { meshCommand } from './mesh/command';
-import { prefillCommand } from './prefill-command';
+import { prefillCommand } from './prefill/command';
 
 const program = new Command('npm run bench --')
   .description(

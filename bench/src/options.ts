@@ -6,6 +6,8 @@ import type { OutputOptions } from './report';
 export interface CommonOptions extends OutputOptions {
   /** Less of everything: ends within two minutes. */
   readonly quick: boolean;
+  /** How often all take their turn; each bench has a default. */
+  readonly rounds?: number;
   /** Threads of the engine and of each peer. */
   readonly threads: number;
 }
@@ -14,6 +16,7 @@ export interface CommonOptions extends OutputOptions {
 export function addCommonOptions(command: Command): Command {
   return command
     .option('--quick', 'the cases that matter most, within two minutes', false)
+    .option('--rounds <n>', 'how often engine and peers take their turns', parseCount)
     .option('--threads <n>', 'threads of the engine and of each peer', parseCount, availableParallelism())
     .option('--json <file>', 'write the records here, JSON lines, and a plot beside them')
     .option('--plot <file>', 'write the plot here, SVG');

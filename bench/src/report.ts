@@ -39,12 +39,13 @@ export async function report(records: readonly BenchRecord[], options: ReportOpt
   }
 }
 
-function machineLine({ processor, features, cores, memory_gib, node, commit, peers }: Machine): string {
+function machineLine({ processor, features, cores, memory_gib, load, node, commit, peers }: Machine): string {
   const versions = Object.entries(peers).map(([peer, version]) => `${peer} ${version}`);
   return [
     `${processor} (${features.join(', ')})`,
     `${cores} cores`,
     `${memory_gib} GiB`,
+    `load ${load}`,
     `node ${node}`,
     `commit ${commit}`,
     ...versions,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { progress } from './progress';
+import { median } from './records';
 
 /** Time in which threads that still spin after their last work go to sleep, ms. */
 const SETTLE_MS = 100;
@@ -26,9 +27,7 @@ export async function takeTurns(
       await sleep(SETTLE_MS);
       const times = await run();
       seconds.get(name)?.push(...times);
-      progress(
-        `${label}, round ${round + 1} of ${rounds}, ${name}: ${times.map((s) => s.toFixed(3)).join(' ')} s`,
-      );
+      progress(`${label}, round ${round + 1} of ${rounds}, ${name}: ${median(times).toFixed(3)} s`);
     }
   return seconds;
 }

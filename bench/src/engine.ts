@@ -1,0 +1,53 @@
+import {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type ExpertSpec,
+  type TaskHandle,
+} from '@dmoerm/engine';
+import { DmoermError } from '@dmoerm/core';
+import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
+import { progress } from './progress';
+
+type WeightType = NonNullable<EngineOptions['weightType']>;
+
+/** Types of weights to measure. */
+export const WEIGHT_TYPES = ['f32', 'bf16', 'int8', 'stored'] as const;
+export type WeightName = (typeof WEIGHT_TYPES)[number];
+
+/** Opens an engine; null, with the reason printed, if it cannot have this base or machine with these options. */
+export async function openEngine(
+  base: BaseModel,
+  options: Omit<EngineOptions, 'weightType'> & { readonly weightType: WeightName },
+): Promise<Engine | null> {
+  try {
+    return await createEngine(base, { ...options, weightType: options.weightType as WeightType });
+  } catch (error) {
+    if (!(error instanceof DmoermError)) throw error;
+    if (error.code !== 'UNIMPLEMENTED' && error.code !== 'INVALID_ARGUMENT') throw error;
+    progress(`weights ${options.weightType} are skipped: ${error.message}`);
+    return null;
+  }
+}
+
+/** An expert whose head counts for nothing. */
+export function expert(
+  engine: Engine,
+  adapter: LoraAdapter | null,
+  invocationTokens: readonly number[] = [],
+): ExpertSpec {
+  return { adapter, invocationTokens, head: { weight: new Float32Array(engine.info.hiddenSize), bias: 0 } };
+}
+
+/** A task of one expert that reads the base as it is. */
+export function addPlainTask(engine: Engine): Promise<TaskHandle> {
+  return engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts: [expert(engine, null)] });
+}
+
+/** Seconds, as the caller sees them, of the base's pass over one sequence. */
+export async function timeSequence(engine: Engine, task: TaskHandle, tokens: Int32Array): Promise<number> {
+  const request = { prompts: [new Int32Array(0)], candidates: [{ prompt: 0, tokens }] };
+  const start = performance.now();
+  await engine.evaluate(task, request);
+  return (performance.now() - start) / 1e3;
+}

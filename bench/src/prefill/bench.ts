@@ -1,0 +1,143 @@
+import { openBase, type BaseModel } from '@dmoerm/weights';
+import type { WeightName } from '../engine';
+import { baseFlops } from '../flops';
+import { measurePeaks } from '../peak';
+import { progress } from '../progress';
+import { compare, judged, median, type BenchRecord, type Goal, type Measured } from '../records';
+import { randomTokens } from '../tokens';
+import { takeTurns, type Contestant } from '../turns';
+import { openEngines } from './engines';
+import { modelFiles, type ModelName } from './models';
+import { PrefillPeers, type Prefiller } from './peers';
+
+/** What to measure. */
+export interface PrefillOptions {
+  readonly models: readonly ModelName[];
+  /** Of the engine. */
+  readonly weights: readonly WeightName[];
+  /** Tokens. */
+  readonly lengths: readonly number[];
+  readonly rounds: number;
+  readonly threads: number;
+}
+
+/** Tokens that a turn passes at least, so that short sequences are timed more often. */
+const TURN_TOKENS = 512;
+/** Case of the design's goals. */
+const GOAL_CASE = { model: '0.5B', tokens: 512 };
+const SHARE_OF_PEAK: Goal = { bound: 'at least', value: 65 };
+
+/** Tokens per second of one sequence through all layers. */
+export async function benchPrefill(
+  options: PrefillOptions,
+): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
+  const peaks = measurePeaks(options.threads);
+  await using peers = await PrefillPeers.start(options.threads);
+  const records: BenchRecord[] = [];
+  for (const model of options.models) records.push(...(await benchModel(model, peers, peaks, options)));
+  return { records, peers: peers.versions };
+}
+
+async function benchModel(
+  model: ModelName,
+  peers: PrefillPeers,
+  peaks: ReadonlyMap<string, number>,
+  options: PrefillOptions,
+): Promise<BenchRecord[]> {
+  const files = await modelFiles(model);
+  if (files === null) return [];
+  progress(`loading ${model}`);
+  const base = await openBase(files.base);
+  await using engines = await openEngines(base, options);
+  const own = engines.prefillers;
+  const others = await peers.load(files, base, Math.max(...options.lengths));
+  const records: BenchRecord[] = [];
+  for (const tokens of options.lengths) {
+    const speeds = await benchLength(model, [...own, ...others], tokens, base, options.rounds);
+    records.push(...describe({ model, tokens, own, others, speeds, base, peaks }));
+  }
+  return records;
+}
+
+/** Tokens per second by name. */
+async function benchLength(
+  model: ModelName,
+  prefillers: readonly Prefiller[],
+  length: number,
+  base: BaseModel,
+  rounds: number,
+): Promise<Map<string, number>> {
+  const tokens = randomTokens(length, base.config.vocabSize, `prefill ${length}`);
+  const repeats = Math.max(1, Math.round(TURN_TOKENS / length));
+  const contestants: Contestant[] = prefillers.flatMap(({ name, prefill }) =>
+    prefill === null ? [] : [{ name, run: () => prefill(tokens, repeats) }],
+  );
+  // The first pass of a length allocates.
+  for (const { prefill } of prefillers) await prefill?.(tokens, 1);
+  const seconds = await takeTurns(`${model} T=${length}`, contestants, rounds);
+  return new Map([...seconds].map(([name, times]) => [name, length / median(times)]));
+}
+
+interface Outcome {
+  readonly model: ModelName;
+  readonly tokens: number;
+  readonly own: readonly Prefiller[];
+  readonly others: readonly Prefiller[];
+  /** Tokens per second by name. */
+  readonly speeds: ReadonlyMap<string, number>;
+  readonly base: BaseModel;
+  /** GFLOP/s by type. */
+  readonly peaks: ReadonlyMap<string, number>;
+}
+
+function describe({ model, tokens, own, others, speeds, base, peaks }: Outcome): BenchRecord[] {
+  const goals = model === GOAL_CASE.model && tokens === GOAL_CASE.tokens ? speedGoals(speeds) : [];
+  return own.flatMap(({ name: weights }) => {
+    const value = speeds.get(weights) ?? NaN;
+    const common = {
+      bench: 'prefill',
+      case: `${model} ${weights} T=${tokens}`,
+      parameters: { model, weights, tokens },
+    };
+    const speed: Measured = { ...common, metric: 'prefill', unit: 'tokens/s', value };
+    const comparisons = others.map(({ name: peer }) =>
+      compare(
+        speed,
+        { peer, value: speeds.get(peer) ?? null, ...noteOn(peer) },
+        goals.find((goal) => goal.weights === weights && goal.peer === peer)?.goal,
+      ),
+    );
+    const peak = peaks.get(weights) ?? (weights === 'bf16' ? peaks.get('f32') : undefined);
+    if (peak === undefined) return comparisons;
+    const flops = baseFlops(base.config, { promptTokens: 0, candidateTokens: tokens, candidates: 1 });
+    const share: Measured = {
+      ...common,
+      metric: 'share of peak',
+      unit: '%',
+      value: (((flops / tokens) * value) / 1e9 / peak) * 100,
+    };
+    return [
+      ...comparisons,
+      judged(share, goals.length > 0 && weights === 'bf16' ? SHARE_OF_PEAK : undefined),
+    ];
+  });
+}
+
+/** bf16 against the faster type of llama.cpp, int8 against ONNX Runtime's. */
+function speedGoals(
+  speeds: ReadonlyMap<string, number>,
+): { weights: WeightName; peer: string; goal: Goal }[] {
+  const [llama] = [...speeds].filter(([name]) => name.startsWith('llama.cpp')).sort((a, b) => b[1] - a[1]);
+  return [
+    { weights: 'bf16', peer: llama?.[0] ?? 'llama.cpp', goal: { bound: 'at least', value: 2.2 } },
+    { weights: 'int8', peer: 'ORT int8', goal: { bound: 'at least', value: 1.4 } },
+  ];
+}
+
+function noteOn(peer: string): { note?: string } {
+  return peer.startsWith('ORT')
+    ? {
+        note: 'ORT: made-up weights and, for int8, made-up scales: its speed means something, its numbers do not',
+      }
+    : {};
+}

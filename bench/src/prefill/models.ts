@@ -1,0 +1,36 @@
+import { ggufOf, type GgufType } from '../model/gguf';
+import { halfBillionBase } from '../model/random-base';
+import { smollm2Base } from '../model/smollm2';
+import { peerPython } from '../peers/installed';
+
+/** Models that are measured. */
+export const MODEL_NAMES = ['0.5B', 'SmolLM2-135M'] as const;
+export type ModelName = (typeof MODEL_NAMES)[number];
+
+/** Where a model's files are. */
+export interface ModelFiles {
+  readonly name: ModelName;
+  /** For the engine and for transformers. */
+  readonly base: string;
+  /** For llama.cpp by type of weights; null without the peers' Python, which writes them. */
+  readonly ggufs: Readonly<Record<string, string>> | null;
+}
+
+/** Files of a model, made or fetched when they are missing; null, with the reason printed, if it cannot be had. */
+export async function modelFiles(name: ModelName): Promise<ModelFiles | null> {
+  if (name === '0.5B') {
+    const base = await halfBillionBase();
+    return { name, base, ggufs: await ggufs('base', base) };
+  }
+  const base = smollm2Base();
+  if (base === null) return null;
+  const others = await ggufs('requantise', base);
+  return { name, base, ggufs: others === null ? null : { ...others, q4_1: base } };
+}
+
+async function ggufs(kind: 'base' | 'requantise', path: string): Promise<Record<string, string> | null> {
+  if (peerPython() === null) return null;
+  const types: readonly GgufType[] = ['bf16', 'q8_0'];
+  const files = types.map(async (type) => [type, await ggufOf({ kind, path }, type)] as const);
+  return Object.fromEntries(await Promise.all(files));
+}

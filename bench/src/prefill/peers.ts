@@ -1,0 +1,96 @@
+import type { BaseModel } from '@dmoerm/weights';
+import { LlamaPeer } from '../peers/llama';
+import { OnnxRuntimePeer } from '../peers/onnx-runtime';
+import { TransformersPeer } from '../peers/transformers';
+import type { ModelFiles } from './models';
+
+/** A way to pass one sequence through a model. */
+export interface Prefiller {
+  readonly name: string;
+  /** Seconds of each of several passes; null: it is not here. */
+  readonly prefill: ((tokens: Int32Array, repeats: number) => Promise<readonly number[]>) | null;
+}
+
+/** The peers' processes; null: not installed. */
+export class PrefillPeers implements AsyncDisposable {
+  private constructor(
+    private readonly llama: LlamaPeer | null,
+    private readonly onnx: OnnxRuntimePeer,
+    private readonly transformers: TransformersPeer | null,
+  ) {}
+
+  static async start(threads: number): Promise<PrefillPeers> {
+    const llama = await LlamaPeer.start(threads);
+    const onnx = await OnnxRuntimePeer.start(threads);
+    return new PrefillPeers(llama, onnx, await TransformersPeer.start(threads));
+  }
+
+  get versions(): Record<string, string> {
+    return {
+      'ONNX Runtime': this.onnx.version,
+      ...(this.llama === null ? {} : { 'node-llama-cpp': this.llama.version }),
+      ...(this.transformers === null ? {} : { transformers: this.transformers.version }),
+    };
+  }
+
+  /** Loads a model into every peer, in each of the peer's types. */
+  async load(files: ModelFiles, base: BaseModel, maxTokens: number): Promise<Prefiller[]> {
+    return [
+      ...(await this.loadLlama(files, maxTokens)),
+      ...(await this.loadOnnx(files, base, maxTokens)),
+      ...(await this.loadTransformers(files)),
+    ];
+  }
+
+  private async loadLlama({ name, ggufs }: ModelFiles, maxTokens: number): Promise<Prefiller[]> {
+    const { llama } = this;
+    const slots: Prefiller[] = [];
+    for (const [type, path] of Object.entries(ggufs ?? { bf16: null, q8_0: null })) {
+      const model = `${name} ${type}`;
+      if (llama !== null && path !== null) await llama.load(model, path, maxTokens);
+      const prefill =
+        llama === null || path === null
+          ? null
+          : (tokens: Int32Array, repeats: number) => llama.prefill(model, tokens, repeats);
+      slots.push({ name: `llama.cpp ${type}`, prefill });
+    }
+    return slots;
+  }
+
+  private async loadOnnx({ name }: ModelFiles, base: BaseModel, maxTokens: number): Promise<Prefiller[]> {
+    const { onnx } = this;
+    const slots: Prefiller[] = [];
+    for (const type of ['fp32', 'int8'] as const) {
+      const model = `${name}-${type}`;
+      await onnx.load(model, base.config, type, maxTokens);
+      slots.push({
+        name: `ORT ${type}`,
+        prefill: ({ length }, repeats) => onnx.prefill(model, length, repeats),
+      });
+    }
+    return slots;
+  }
+
+  private async loadTransformers({ name, base }: ModelFiles): Promise<Prefiller[]> {
+    const { transformers } = this;
+    const slots: Prefiller[] = [];
+    for (const [short, dtype] of [
+      ['f32', 'float32'],
+      ['bf16', 'bfloat16'],
+    ] as const) {
+      const model = `${name} ${short}`;
+      await transformers?.load(model, base, dtype);
+      const prefill =
+        transformers === null
+          ? null
+          : (tokens: Int32Array, repeats: number) => transformers.prefill(model, tokens, repeats);
+      slots.push({ name: `transformers ${short}`, prefill });
+    }
+    return slots;
+  }
+
+  /** Ends the processes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const peer of [this.llama, this.onnx, this.transformers]) await peer?.[Symbol.asyncDispose]();
+  }
+}
