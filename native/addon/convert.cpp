@@ -163,6 +163,9 @@ ExpertSource to_expert(const Napi::Object& dto) {
   return expert;
 }
 
+/// Names in the order of `WeightType`.
+constexpr std::string_view kWeightTypes[] = {"f32", "bf16", "int8", "stored"};
+
 /// Hands a vector's elements to JS in an ArrayBuffer of its own.
 Napi::Value float_array(Napi::Env env, const std::vector<float>& values) {
   Napi::Float32Array out = Napi::Float32Array::New(env, values.size());
@@ -183,11 +186,35 @@ ModelSource to_model_source(const Napi::Object& dto) {
 EngineOptions to_engine_options(const Napi::Object& dto) {
   EngineOptions options;
   const std::string type = text(dto, "weightType");
-  if (type != "f32" && type != "bf16") mistyped(dto, "weightType", "'f32' or 'bf16'");
-  options.weight_type = type == "f32" ? WeightType::kF32 : WeightType::kBF16;
+  if (type != "auto") {
+    const auto* const known = std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type);
+    if (known == std::end(kWeightTypes))
+      mistyped(dto, "weightType", "'auto', 'f32', 'bf16', 'int8' or 'stored'");
+    options.weight_type = static_cast<WeightType>(known - std::begin(kWeightTypes));
+  }
   options.threads = static_cast<int>(integer(dto, "threads"));
   options.isa = text(dto, "isa");
+  options.cache = text(dto, "cacheDirectory");
+  options.max_rows = integer(dto, "maxRows");
   return options;
+}
+
+Napi::Value from_loaded(Napi::Env env, const LoadedInfo& info) {
+  static constexpr const char* kPacked[] = {"not_cached", "written", "mapped", "not_writable"};
+  Napi::Object dto = Napi::Object::New(env);
+  dto.Set("isa", info.isa);
+  dto.Set("threads", info.threads);
+  dto.Set("weightType", std::string(kWeightTypes[static_cast<int>(info.weight_type)]));
+  dto.Set("packed", kPacked[static_cast<int>(info.packed)]);
+  return dto;
+}
+
+Napi::Value from_memory(Napi::Env env, const EngineMemory& memory) {
+  Napi::Object dto = Napi::Object::New(env);
+  dto.Set("baseBytes", static_cast<double>(memory.base));
+  dto.Set("taskBytes", static_cast<double>(memory.tasks));
+  dto.Set("workspaceBytes", static_cast<double>(memory.workspace));
+  return dto;
 }
 
 TaskSource to_task_source(const Napi::Object& dto) {

@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include <string>
+
 #include "dmoerm/engine.h"
 
 namespace dmoerm::addon {
@@ -14,6 +16,16 @@ EngineOptions to_engine_options(const Napi::Object& dto);
 TaskSource to_task_source(const Napi::Object& dto);
 Batch to_batch(const Napi::Object& dto);
 
+/// What a loaded engine says of itself.
+struct LoadedInfo {
+  std::string isa;
+  int threads;
+  WeightType weight_type;
+  PackedState packed;
+};
+
+Napi::Value from_loaded(Napi::Env env, const LoadedInfo& info);
+Napi::Value from_memory(Napi::Env env, const EngineMemory& memory);
 Napi::Value from_evaluation(Napi::Env env, Evaluation& evaluation);
 
 }  // namespace dmoerm::addon

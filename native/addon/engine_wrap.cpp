@@ -43,6 +43,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       {InstanceMethod<&EngineWrap::load>("load"), InstanceMethod<&EngineWrap::add_task>("addTask"),
        InstanceMethod<&EngineWrap::remove_task>("removeTask"),
        InstanceMethod<&EngineWrap::evaluate>("evaluate"),
+       InstanceMethod<&EngineWrap::memory>("memory"),
        InstanceMethod<&EngineWrap::dispose>("dispose")});
 }
 
@@ -51,25 +52,24 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
 Napi::Value EngineWrap::load(const Napi::CallbackInfo& info) {
   auto source = std::make_shared<ModelSource>(to_model_source(object_argument(info, 0)));
   const EngineOptions options = to_engine_options(object_argument(info, 1));
-  struct Loaded {
-    std::string isa;
-    int threads;
-  };
-  return run_on<Loaded>(
+  return run_on<LoadedInfo>(
       *executor_, Value(),
       [slot = engine_, source, options] {
         if (*slot != nullptr)
           throw Error(Code::kFailedPrecondition, "ALREADY_LOADED", "",
                       "the engine is loaded already");
         *slot = std::make_unique<Engine>(*source, options);
-        return Loaded{(*slot)->isa(), (*slot)->threads()};
+        const Engine& engine = **slot;
+        return LoadedInfo{engine.isa(), engine.threads(), engine.weight_type(),
+                          engine.packed_state()};
       },
-      [](Napi::Env env, Loaded& loaded) -> Napi::Value {
-        Napi::Object dto = Napi::Object::New(env);
-        dto.Set("isa", loaded.isa);
-        dto.Set("threads", loaded.threads);
-        return dto;
-      });
+      [](Napi::Env env, LoadedInfo& info) { return from_loaded(env, info); });
+}
+
+Napi::Value EngineWrap::memory(const Napi::CallbackInfo&) {
+  return run_on<EngineMemory>(
+      *executor_, Value(), [slot = engine_] { return loaded(*slot).memory(); },
+      [](Napi::Env env, EngineMemory& memory) { return from_memory(env, memory); });
 }
 
 Napi::Value EngineWrap::add_task(const Napi::CallbackInfo& info) {

@@ -56,10 +56,15 @@ float score(const float* embedding, const Expert& expert) {
 }  // namespace
 
 struct Engine::State {
-  State(const ModelSource& source, const EngineOptions& options)
-      : ops(select_ops(options.isa.c_str())),
+  State(const ModelSource& source, const EngineOptions& wanted)
+      : options(wanted),
+        ops(select_ops(options.isa.c_str())),
         pool(choose_threads(options.threads)),
-        base(load_base(source, options.weight_type, ops, pool)) {}
+        base(load_base(source, options.weight_type.value_or(default_weight_type(ops)),
+                       options.cache, ops, pool)) {
+    if (options.max_rows < 1)
+      throw Error(Code::kInvalidArgument, "BAD_MAX_ROWS", "maxRows", "maxRows must be at least 1");
+  }
 
   Task& task(int64_t handle) {
     const auto found = tasks.find(handle);
@@ -70,6 +75,7 @@ struct Engine::State {
   }
 
   std::mutex mutex;
+  const EngineOptions options;
   const Ops& ops;
   ThreadPool pool;
   BaseWeights base;
@@ -109,18 +115,30 @@ Evaluation Engine::evaluate(int64_t handle, const Batch& batch,
   Evaluation result;
   const Plan plan = make_plan(batch, task, config);
   if (N == 0) return result;
-  const std::vector<float> pooled =
-      forward(plan, task, state_->base, state_->ops, state_->pool, state_->workspace, cancelled);
-  // Experts that never differ share one embedding per candidate.
-  const bool per_expert = task.plan == PlanType::kReadout || task.fork_layer < config.layer_count;
   result.embeddings.resize(N * K * C);
   result.scores.resize(N * K);
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t e = 0; e < K; ++e) {
-      const float* embedding = pooled.data() + ((per_expert ? e * N : 0) + n) * C;
-      std::copy(embedding, embedding + C, result.embeddings.data() + (n * K + e) * C);
-      result.scores[n * K + e] = score(embedding, task.experts[e]);
-    }
+  // Experts that never differ share one embedding per candidate.
+  const bool per_expert = task.plan == PlanType::kReadout || task.fork_layer < config.layer_count;
+  const auto run = [&](const Plan& rows, const auto& candidate_at) {
+    const std::vector<float> pooled =
+        forward(rows, task, state_->base, state_->ops, state_->pool, state_->workspace,
+                state_->options.max_rows, cancelled);
+    const auto count =
+        static_cast<int64_t>(rows.pooled_rows.size()) / (task.plan == PlanType::kReadout ? K : 1);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t e = 0; e < K; ++e) {
+        const float* embedding = pooled.data() + ((per_expert ? e * count : 0) + i) * C;
+        const int64_t at = candidate_at(i) * K + e;
+        std::copy(embedding, embedding + C, result.embeddings.data() + at * C);
+        result.scores[at] = score(embedding, task.experts[e]);
+      }
+  };
+  if (static_cast<int64_t>(plan.tokens.size()) <= state_->options.max_rows) {
+    run(plan, [](int64_t i) { return i; });
+  } else {
+    for (const BatchPart& part : divide(batch, task, state_->options.max_rows))
+      run(make_plan(part.batch, task, config), [&](int64_t i) { return part.candidates[i]; });
+  }
   result.engine_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
           .count();
@@ -130,5 +148,16 @@ Evaluation Engine::evaluate(int64_t handle, const Batch& batch,
 const char* Engine::isa() const { return state_->ops.name; }
 
 int Engine::threads() const { return state_->pool.size(); }
+
+WeightType Engine::weight_type() const { return state_->base.type; }
+
+PackedState Engine::packed_state() const { return state_->base.packed_state; }
+
+EngineMemory Engine::memory() {
+  const std::lock_guard lock(state_->mutex);
+  EngineMemory memory{state_->base.bytes(), 0, state_->workspace.bytes()};
+  for (const auto& [handle, task] : state_->tasks) memory.tasks += task.bytes();
+  return memory;
+}
 
 }  // namespace dmoerm

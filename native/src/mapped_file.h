@@ -21,6 +21,9 @@ class MappedFile {
   /// leave the file.
   const uint8_t* bytes_of(const TensorSource& tensor) const;
 
+  const uint8_t* data() const { return data_; }
+  int64_t size() const { return size_; }
+
  private:
   std::string path_;
   const uint8_t* data_ = nullptr;

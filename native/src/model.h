@@ -16,6 +16,9 @@ class RopeTable {
   void reserve(const ModelConfig& config, int64_t positions);
   const float* cosines() const { return cosines_.data(); }
   const float* sines() const { return sines_.data(); }
+  int64_t bytes() const {
+    return static_cast<int64_t>((cosines_.capacity() + sines_.capacity()) * sizeof(float));
+  }
 
  private:
   int64_t positions_ = 0;
@@ -23,19 +26,35 @@ class RopeTable {
   std::vector<float> sines_;
 };
 
-/// Activations, kept between calls.
-struct Workspace {
-  Buffer<float> hidden, normed, query, key, value, attended, gate, up, low_rank, forked;
-  PackedRows packed, packed_query, packed_low_rank;
-  AttentionScratch attention;
-  RopeTable rope;
+/// Rows packed for the base, and for adapters where those ask for another type.
+struct PackedInput {
+  PackedRows base;
+  PackedRows lora;
 };
 
-/// The forward pass of one plan.
+/// Activations, kept between calls.
+struct Workspace {
+  Buffer<float> hidden, query, key, value, attended, ffn, forked;
+  PackedInput input;          ///< rows on their way into a linear layer
+  PackedInput gated;          ///< the MLP's inner rows, a stretch at a time
+  PackedRows low_rank;        ///< down products of adapters
+  PackedRows gated_low_rank;  ///< those of `gated`
+  /// What the experts of a task have in common in the layer where they fork.
+  struct Fork {
+    Buffer<float> hidden, query, key, value;
+    PackedInput input, pooled_input;
+  } fork;
+  Scratch scratch;
+  RopeTable rope;
+
+  int64_t bytes() const;
+};
+
+/// The forward pass of one plan, at most about `max_rows` rows at a time where experts fork.
 /// Returns embeddings: (pooled rows, C); after a fork expert by expert, (K * pooled rows, C).
 /// Throws CANCELLED between layers.
 std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base,
-                           const Ops& ops, ThreadPool& pool, Workspace& workspace,
+                           const Ops& ops, ThreadPool& pool, Workspace& workspace, int64_t max_rows,
                            const std::atomic<bool>& cancelled);
 
 }  // namespace dmoerm

@@ -103,4 +103,40 @@ Plan make_plan(const Batch& batch, const Task& task, const ModelConfig& config) 
   return plan;
 }
 
+std::vector<BatchPart> divide(const Batch& batch, const Task& task, int64_t max_rows) {
+  std::vector<std::vector<int64_t>> by_prompt(batch.prompts.size());
+  for (size_t i = 0; i < batch.candidates.size(); ++i)
+    by_prompt[batch.candidates[i].prompt].push_back(static_cast<int64_t>(i));
+  int64_t readout = 0;
+  for (const Expert& expert : task.experts)
+    readout += static_cast<int64_t>(expert.invocation_tokens.size());
+
+  std::vector<BatchPart> parts;
+  int64_t rows = 0;
+  for (size_t prompt = 0; prompt < by_prompt.size(); ++prompt) {
+    const auto prompt_rows = static_cast<int64_t>(batch.prompts[prompt].size());
+    bool here = false;  // the current part has this prompt
+    for (const int64_t i : by_prompt[prompt]) {
+      const std::vector<int32_t>& tokens = batch.candidates[i].tokens;
+      const int64_t own = static_cast<int64_t>(tokens.size()) + readout;
+      if (parts.empty() || rows + own + (here ? 0 : prompt_rows) > max_rows) {
+        parts.emplace_back();
+        rows = 0;
+        here = false;
+      }
+      BatchPart& part = parts.back();
+      if (!here) {
+        part.batch.prompts.push_back(batch.prompts[prompt]);
+        rows += prompt_rows;
+        here = true;
+      }
+      part.batch.candidates.push_back(
+          {static_cast<int64_t>(part.batch.prompts.size()) - 1, tokens});
+      part.candidates.push_back(i);
+      rows += own;
+    }
+  }
+  return parts;
+}
+
 }  // namespace dmoerm

@@ -29,4 +29,16 @@ struct Plan {
 /// prompt, too long.
 Plan make_plan(const Batch& batch, const Task& task, const ModelConfig& config);
 
+/// Part of a batch, small enough to be computed at once.
+struct BatchPart {
+  Batch batch;
+  std::vector<int64_t> candidates;  ///< where the part's candidates stand in the whole batch
+};
+
+/// Divides a batch so that no part has more than `max_rows` rows before experts fork, unless it is a single
+/// candidate. A prompt whose candidates fall into several parts is computed in each; its candidates
+/// keep their bits. Prompts without candidates are left out.
+/// Throws INVALID_ARGUMENT naming the candidate for a prompt that the batch does not have.
+std::vector<BatchPart> divide(const Batch& batch, const Task& task, int64_t max_rows);
+
 }  // namespace dmoerm

@@ -1,6 +1,7 @@
 #include "task.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -66,37 +67,109 @@ std::vector<const LoraSource*> pointers(const std::vector<LoraSource>& first,
 
 }  // namespace
 
+Site site_of(Target target) {
+  switch (target) {
+    case Target::kQ:
+    case Target::kK:
+    case Target::kV:
+      return Site::kAttention;
+    case Target::kO:
+      return Site::kOutput;
+    case Target::kGate:
+    case Target::kUp:
+      return Site::kMlp;
+    case Target::kDown:
+      break;
+  }
+  return Site::kDown;
+}
+
+WeightType lora_type(WeightType type) {
+  return type == WeightType::kF32 ? WeightType::kF32 : WeightType::kBF16;
+}
+
+namespace {
+
+/// The modules on one linear layer as one: a (R,in), b (out,R) with the scales in it.
+struct Joined {
+  int64_t rank = 0;
+  std::vector<float> a;
+  std::vector<float> b;
+};
+
+Joined join(const std::vector<const LoraSource*>& modules, const TensorReader& reader,
+            const LinearShape& shape) {
+  Joined joined;
+  for (const LoraSource* module : modules) joined.rank += module->rank;
+  joined.b.resize(shape.out * joined.rank);
+  int64_t column = 0;
+  for (const LoraSource* module : modules) {
+    const std::vector<float> down = reader.read(module->a);
+    const std::vector<float> up = reader.read(module->b);
+    joined.a.insert(joined.a.end(), down.begin(), down.end());
+    for (int64_t n = 0; n < shape.out; ++n)
+      for (int64_t r = 0; r < module->rank; ++r)
+        joined.b[n * joined.rank + column + r] = module->scale * up[n * module->rank + r];
+    column += module->rank;
+  }
+  return joined;
+}
+
+}  // namespace
+
 AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
                             const TensorReader& reader, const ModelConfig& config, WeightType type,
                             const Ops& ops, ThreadPool& pool) {
   AdapterWeights adapter;
-  adapter.modules_.resize(config.layer_count * kTargetCount);
-  for (int64_t at = 0; at < config.layer_count * kTargetCount; ++at) {
-    std::vector<const LoraSource*> here;
-    int64_t rank = 0;
-    for (const LoraSource* module : modules)
-      if (module->layer * kTargetCount + static_cast<int64_t>(module->target) == at) {
-        here.push_back(module);
-        rank += module->rank;
-      }
-    if (here.empty()) continue;
-    const LinearShape shape = linear_shape(config, here.front()->target);
-    std::vector<float> a;
-    std::vector<float> b(shape.out * rank);
-    int64_t column = 0;
-    for (const LoraSource* module : here) {
-      const std::vector<float> down = reader.read(module->a);
-      const std::vector<float> up = reader.read(module->b);
-      a.insert(a.end(), down.begin(), down.end());
-      for (int64_t n = 0; n < shape.out; ++n)
-        for (int64_t r = 0; r < module->rank; ++r)
-          b[n * rank + column + r] = module->scale * up[n * module->rank + r];
-      column += module->rank;
+  if (modules.empty()) return adapter;
+  adapter.downs_.resize(config.layer_count * kSiteCount);
+  adapter.ups_.resize(config.layer_count * kTargetCount);
+  adapter.offsets_.resize(config.layer_count * kTargetCount);
+  for (int64_t layer = 0; layer < config.layer_count; ++layer) {
+    std::array<std::vector<float>, kSiteCount> downs;
+    for (int t = 0; t < kTargetCount; ++t) {
+      const auto target = static_cast<Target>(t);
+      std::vector<const LoraSource*> here;
+      for (const LoraSource* module : modules)
+        if (module->layer == layer && module->target == target) here.push_back(module);
+      if (here.empty()) continue;
+      const LinearShape shape = linear_shape(config, target);
+      const Joined joined = join(here, reader, shape);
+      std::vector<float>& down = downs[static_cast<size_t>(site_of(target))];
+      const auto offset = static_cast<int64_t>(down.size()) / shape.in;
+      const int64_t padded = (joined.rank + ops.lora_align - 1) / ops.lora_align * ops.lora_align;
+      down.insert(down.end(), joined.a.begin(), joined.a.end());
+      down.resize((offset + padded) * shape.in, 0.0f);
+      const int64_t at = layer * kTargetCount + t;
+      adapter.offsets_[at] = offset;
+      ops.pack_matrix(adapter.ups_[at], joined.b.data(), shape.out, joined.rank, type, pool);
     }
-    ops.pack_matrix(adapter.modules_[at].a, a.data(), rank, shape.in, type, pool);
-    ops.pack_matrix(adapter.modules_[at].b, b.data(), shape.out, rank, type, pool);
+    for (int s = 0; s < kSiteCount; ++s) {
+      if (downs[s].empty()) continue;
+      const int64_t in = s == static_cast<int>(Site::kDown) ? config.ffn_size
+                         : s == static_cast<int>(Site::kOutput)
+                             ? config.head_count * config.head_dim
+                             : config.hidden_size;
+      ops.pack_matrix(adapter.downs_[layer * kSiteCount + s], downs[s].data(),
+                      static_cast<int64_t>(downs[s].size()) / in, in, type, pool);
+    }
   }
   return adapter;
+}
+
+int64_t AdapterWeights::bytes() const {
+  int64_t bytes = 0;
+  for (const Matrix& matrix : downs_) bytes += matrix.bytes;
+  for (const Matrix& matrix : ups_) bytes += matrix.bytes;
+  return bytes;
+}
+
+int64_t Task::bytes() const {
+  int64_t bytes = adapter.bytes();
+  for (const Expert& expert : experts)
+    bytes +=
+        expert.adapter.bytes() + static_cast<int64_t>(expert.head_weight.size() * sizeof(float));
+  return bytes;
 }
 
 Task load_task(const TaskSource& source, const ModelConfig& config, WeightType type, const Ops& ops,
@@ -112,6 +185,7 @@ Task load_task(const TaskSource& source, const ModelConfig& config, WeightType t
   task.plan = source.plan;
   task.fork_layer = config.layer_count;
   const TensorReader reader(source.files);
+  type = lora_type(type);
   task.adapter = load_adapter(pointers(source.adapter), reader, config, type, ops, pool);
   for (size_t e = 0; e < source.experts.size(); ++e) {
     const ExpertSource& from = source.experts[e];

@@ -8,32 +8,46 @@
 
 namespace dmoerm {
 
-/// LoRA on one linear layer, packed; the scale is folded into b.
-struct LoraWeights {
-  PackedMatrix a;  ///< (R,in)
-  PackedMatrix b;  ///< (out,R)
+/// Linear layers that read the same rows: one down product serves the adapters of all of them.
+enum class Site { kAttention, kOutput, kMlp, kDown };
+inline constexpr int kSiteCount = 4;
 
-  bool empty() const { return a.empty(); }
-};
+Site site_of(Target target);
 
-/// An adapter: at most one LoRA per linear layer. Two adapters on the same rows are one of
+/// An adapter, packed; the scale is folded into b. Two adapters on the same rows are one of
 /// concatenated rank.
 class AdapterWeights {
  public:
-  const LoraWeights* find(int64_t layer, Target target) const {
-    const size_t at = static_cast<size_t>(layer) * kTargetCount + static_cast<size_t>(target);
-    return at < modules_.size() && !modules_[at].empty() ? &modules_[at] : nullptr;
+  /// The down halves (R,in) of a site's linear layers, one below the other; null if there is none.
+  const Matrix* down(int64_t layer, Site site) const {
+    return present(downs_, static_cast<size_t>(layer) * kSiteCount + static_cast<size_t>(site));
   }
 
+  /// The up half of one linear layer and where its part of the down product begins.
+  LoraUp up(int64_t layer, Target target) const {
+    const size_t at = static_cast<size_t>(layer) * kTargetCount + static_cast<size_t>(target);
+    const Matrix* b = present(ups_, at);
+    return {b, b == nullptr ? 0 : offsets_[at]};
+  }
+
+  int64_t bytes() const;
+
  private:
+  static const Matrix* present(const std::vector<Matrix>& all, size_t at) {
+    return at < all.size() && !all[at].empty() ? &all[at] : nullptr;
+  }
+
   friend AdapterWeights load_adapter(const std::vector<const LoraSource*>&, const TensorReader&,
                                      const ModelConfig&, WeightType, const Ops&, ThreadPool&);
-  std::vector<LoraWeights> modules_;
+  std::vector<Matrix> downs_;  ///< by layer and site
+  std::vector<Matrix> ups_;    ///< by layer and target
+  std::vector<int64_t> offsets_;
 };
 
-/// Sums the given modules (several may act on one linear layer), packed as the base is: rows are
-/// packed once for both. Throws DATA_LOSS naming the
-/// tensor.
+/// The type of adapters beside a base of `type`: at least bfloat16.
+WeightType lora_type(WeightType type);
+
+/// Sums the given modules (several may act on one linear layer). Throws DATA_LOSS naming the tensor.
 AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
                             const TensorReader& reader, const ModelConfig& config, WeightType type,
                             const Ops& ops, ThreadPool& pool);
@@ -54,9 +68,12 @@ struct Task {
   int64_t fork_layer = 0;
   AdapterWeights adapter;
   std::vector<Expert> experts;
+
+  int64_t bytes() const;  ///< adapters and heads
 };
 
-/// Throws INVALID_ARGUMENT if the experts break the plan, DATA_LOSS for bad tensors.
+/// For a base of `type`. Throws INVALID_ARGUMENT if the experts break the plan, DATA_LOSS for bad
+/// tensors.
 Task load_task(const TaskSource& source, const ModelConfig& config, WeightType type, const Ops& ops,
                ThreadPool& pool);
 

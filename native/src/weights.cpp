@@ -1,5 +1,9 @@
 #include "weights.h"
 
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 
@@ -17,8 +21,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 /// The base's tensors by name, with checks.
 class Tensors {
  public:
-  explicit Tensors(const ModelSource& source)
-      : reader_(source.files), head_dim_(source.config.head_dim) {
+  Tensors(const ModelSource& source, const TensorReader& reader)
+      : reader_(reader), head_dim_(source.config.head_dim) {
     for (const TensorSource& tensor : source.tensors) by_name_.emplace(tensor.name, &tensor);
   }
 
@@ -46,8 +50,11 @@ class Tensors {
 
   const uint8_t* raw(const TensorSource& tensor) const { return reader_.raw(tensor); }
 
+  /// Throws DATA_LOSS if an element is not finite.
+  void check(const TensorSource& tensor) const { reader_.read(tensor); }
+
  private:
-  TensorReader reader_;
+  const TensorReader& reader_;
   int64_t head_dim_;
   std::unordered_map<std::string, const TensorSource*> by_name_;
 };
@@ -55,9 +62,7 @@ class Tensors {
 EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config, ThreadPool& pool) {
   const TensorSource& source =
       tensors.find("embed_tokens.weight", {config.vocab_size, config.hidden_size});
-  EmbeddingTable table{source.type, config.hidden_size, {}};
-  const uint8_t* raw = tensors.raw(source);
-  table.bytes.assign(raw, raw + source.bytes);
+  EmbeddingTable table{source.type, config.hidden_size, tensors.raw(source)};
   std::atomic<int64_t> bad{-1};
   std::vector<std::vector<float>> rows(pool.size(), std::vector<float>(config.hidden_size));
   pool.run(config.vocab_size, [&](int64_t token, int thread) {
@@ -70,6 +75,83 @@ EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config,
         Code::kDataLoss, "NON_FINITE_WEIGHT", source.name,
         "tensor " + source.name + " holds NaN or infinity in row " + std::to_string(bad.load()));
   return table;
+}
+
+std::string linear_name(int64_t layer, Target target) {
+  return "layers." + std::to_string(layer) + "." + target_name(target) + ".weight";
+}
+
+/// Calls `work` for every linear layer, several at a time; throws what the first of them threw.
+void for_each_linear(BaseWeights& base, ThreadPool& pool,
+                     const std::function<void(Matrix&, int64_t layer, Target)>& work) {
+  std::mutex mutex;
+  std::exception_ptr failure;
+  pool.run(base.config.layer_count * kTargetCount, [&](int64_t i, int) {
+    try {
+      const int64_t l = i / kTargetCount;
+      work(base.layers[l].linear[i % kTargetCount], l, static_cast<Target>(i % kTargetCount));
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (failure == nullptr) failure = std::current_exception();
+    }
+  });
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+/// Linear layers as they lie in the file, every element checked.
+void refer_to_stored(BaseWeights& base, const Tensors& tensors, ThreadPool& pool) {
+  for_each_linear(base, pool, [&](Matrix& matrix, int64_t layer, Target target) {
+    const LinearShape shape = linear_shape(base.config, target);
+    const TensorSource& tensor = tensors.find(linear_name(layer, target), {shape.out, shape.in});
+    tensors.check(tensor);
+    matrix.type = WeightType::kStored;
+    matrix.N = shape.out;
+    matrix.K = shape.in;
+    matrix.data = tensors.raw(tensor);
+    matrix.bytes = tensor.bytes;
+    matrix.stored = tensor.type;
+    matrix.interleaved_head = tensor.rope_interleaved ? base.config.head_dim : 0;
+  });
+}
+
+void pack(BaseWeights& base, const Tensors& tensors, const Ops& ops, ThreadPool& pool) {
+  for_each_linear(base, pool, [&](Matrix& matrix, int64_t layer, Target target) {
+    ThreadPool alone(1);
+    const LinearShape shape = linear_shape(base.config, target);
+    const std::vector<float> weight =
+        tensors.read(linear_name(layer, target), {shape.out, shape.in});
+    ops.pack_matrix(matrix, weight.data(), shape.out, shape.in, base.type, alone);
+  });
+}
+
+/// Bases below this are packed in a moment: not worth a file.
+constexpr int64_t kWorthCaching = 64 << 20;
+
+/// Packed linear layers, from the cache if it has them; otherwise it gets them.
+PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const Tensors& tensors,
+                        const std::string& cache, const Ops& ops, ThreadPool& pool) {
+  std::vector<Matrix*> matrices;
+  int64_t bytes = 0;
+  for (LayerWeights& layer : base.layers)
+    for (int t = 0; t < kTargetCount; ++t) {
+      Matrix& matrix = layer.linear[t];
+      const LinearShape shape = linear_shape(base.config, static_cast<Target>(t));
+      matrix.type = base.type;
+      matrix.N = shape.out;
+      matrix.K = shape.in;
+      matrix.bytes = ops.matrix_bytes(base.type, shape.out, shape.in);
+      bytes += matrix.bytes;
+      matrices.push_back(&matrix);
+    }
+  if (cache.empty() || bytes < kWorthCaching) {
+    pack(base, tensors, ops, pool);
+    return PackedState::kNotCached;
+  }
+  const std::string path = PackedFile::path_for(cache, source, base.type, ops.name);
+  if (base.packed.map(path, matrices, pool)) return PackedState::kMapped;
+  pack(base, tensors, ops, pool);
+  return PackedFile::write(path, matrices, pool) ? PackedState::kWritten
+                                                 : PackedState::kNotWritable;
 }
 
 void check_config(const ModelConfig& c) {
@@ -114,15 +196,24 @@ const char* target_name(Target target) {
 
 void EmbeddingTable::row(float* out, int32_t token) const {
   const int64_t row_bytes = width / block_elements(type) * block_bytes(type);
-  decode(out, bytes.data() + token * row_bytes, type, width);
+  decode(out, bytes + token * row_bytes, type, width);
 }
 
-BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops,
-                      ThreadPool& pool) {
+int64_t BaseWeights::bytes() const {
+  int64_t bytes = config.vocab_size * config.hidden_size / block_elements(embedding.type) *
+                  block_bytes(embedding.type);
+  for (const LayerWeights& layer : layers)
+    for (const Matrix& matrix : layer.linear) bytes += matrix.bytes;
+  return bytes;
+}
+
+BaseWeights load_base(const ModelSource& source, WeightType type, const std::string& cache,
+                      const Ops& ops, ThreadPool& pool) {
   const ModelConfig& config = source.config;
   check_config(config);
-  const Tensors tensors(source);
   BaseWeights base;
+  base.reader = std::make_unique<TensorReader>(source.files);
+  const Tensors tensors(source, *base.reader);
   base.config = config;
   base.type = type;
   base.embedding = load_embedding(tensors, config, pool);
@@ -137,14 +228,16 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops
     layer.q_norm = tensors.read_optional(prefix + "self_attn.q_norm.weight", {config.head_dim});
     layer.k_norm = tensors.read_optional(prefix + "self_attn.k_norm.weight", {config.head_dim});
     for (int t = 0; t < kTargetCount; ++t) {
-      const auto target = static_cast<Target>(t);
-      const LinearShape shape = linear_shape(config, target);
-      const std::string name = prefix + target_name(target);
-      const std::vector<float> weight = tensors.read(name + ".weight", {shape.out, shape.in});
-      ops.pack_matrix(layer.linear[t], weight.data(), shape.out, shape.in, type, pool);
-      layer.bias[t] = tensors.read_optional(name + ".bias", {shape.out});
+      const LinearShape shape = linear_shape(config, static_cast<Target>(t));
+      tensors.find(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in});
+      layer.bias[t] = tensors.read_optional(prefix + target_name(static_cast<Target>(t)) + ".bias",
+                                            {shape.out});
     }
   }
+  if (type == WeightType::kStored)
+    refer_to_stored(base, tensors, pool);
+  else
+    base.packed_state = pack_or_map(base, source, tensors, cache, ops, pool);
   return base;
 }
 

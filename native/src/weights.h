@@ -2,11 +2,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "dmoerm/engine.h"
 #include "dmoerm/ops.h"
 #include "mapped_file.h"
+#include "packed_file.h"
 
 namespace dmoerm {
 
@@ -26,35 +29,43 @@ struct LayerWeights {
   std::vector<float> input_norm;      ///< (C)
   std::vector<float> post_norm;       ///< (C), before the MLP
   std::vector<float> q_norm, k_norm;  ///< (D), empty without q/k norm
-  std::array<PackedMatrix, kTargetCount> linear;
+  std::array<Matrix, kTargetCount> linear;
   std::array<std::vector<float>, kTargetCount> bias;  ///< empty without bias
 
-  const PackedMatrix& matrix(Target t) const { return linear[static_cast<size_t>(t)]; }
+  const Matrix& matrix(Target t) const { return linear[static_cast<size_t>(t)]; }
   const float* bias_of(Target t) const {
     const auto& b = bias[static_cast<size_t>(t)];
     return b.empty() ? nullptr : b.data();
   }
 };
 
-/// Token embeddings in their type on disk, decoded row by row: quantised tables stay small.
+/// Token embeddings where they lie in the file, decoded row by row.
 struct EmbeddingTable {
   TensorType type = TensorType::kF32;
   int64_t width = 0;
-  std::vector<uint8_t> bytes;
+  const uint8_t* bytes = nullptr;
 
   void row(float* out, int32_t token) const;
 };
 
-/// A base in memory.
+/// A base in memory. Owns what its parts point into.
 struct BaseWeights {
   ModelConfig config;
-  WeightType type = WeightType::kF32;  ///< of the linear layers, and of the adapters on them
+  WeightType type = WeightType::kF32;  ///< of the linear layers
   EmbeddingTable embedding;
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  ///< (C), final
+  PackedState packed_state = PackedState::kNotCached;
+
+  std::unique_ptr<TensorReader> reader;
+  PackedFile packed;
+
+  int64_t bytes() const;  ///< linear layers and embeddings
 };
 
-/// Throws DATA_LOSS naming the tensor: missing, wrong shape, out of bounds, non-finite.
-BaseWeights load_base(const ModelSource& source, WeightType type, const Ops& ops, ThreadPool& pool);
+/// Packed weights are mapped from the directory `cache` and kept there, unless it is empty. Throws DATA_LOSS
+/// naming the tensor: missing, wrong shape, out of bounds, non-finite.
+BaseWeights load_base(const ModelSource& source, WeightType type, const std::string& cache,
+                      const Ops& ops, ThreadPool& pool);
 
 }  // namespace dmoerm

@@ -21,6 +21,8 @@ using test::require_close;
 /// float32 products.
 constexpr double kTolerance = 2e-6;
 constexpr double kExpTolerance = 2e-6;
+/// A value rounded to bfloat16 on its way.
+constexpr double kBf16Tolerance = 5e-3;
 
 std::vector<float> random(int64_t count, uint32_t seed, float scale = 1.0f) {
   std::mt19937 generator(seed);
@@ -57,54 +59,231 @@ void make_exact(std::vector<float>& values) {
   }
 }
 
-void linear_matches_naive(const Ops& ops, int64_t M, int64_t N, int64_t K, WeightType type,
-                          bool bias, bool accumulate) {
-  ThreadPool pool(2);
-  std::vector<float> x = random(M * K, 1);
-  std::vector<float> w = random(N * K, 2);
-  if (type == WeightType::kBF16) {
+/// Panels of the groups, each its own source.
+std::vector<Panel> panels_of(const std::vector<RowGroup>& groups, int64_t panel_rows) {
+  std::vector<Panel> panels;
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (int64_t row = 0; row < groups[g].count; row += panel_rows)
+      panels.push_back({groups[g].begin + row, std::min(panel_rows, groups[g].count - row),
+                        static_cast<int64_t>(g), static_cast<int64_t>(panels.size())});
+  return panels;
+}
+
+/// The type that LoRA has beside a base of `type`.
+WeightType lora_type(WeightType type) {
+  return type == WeightType::kF32 ? WeightType::kF32 : WeightType::kBF16;
+}
+
+/// What `test_product` multiplies.
+struct Case {
+  int64_t M, N, K;
+  WeightType type;
+  bool bias = false;
+  bool accumulate = false;
+  /// LoRA rank by group of rows; 0: none.
+  std::vector<int64_t> ranks = {};
+  TensorType stored = TensorType::kF32;
+  int64_t head = 0;
+};
+
+/// Bytes of a stored matrix whose elements are exactly w.
+std::vector<uint8_t> stored_bytes(const std::vector<float>& w, TensorType type) {
+  if (type == TensorType::kF32) {
+    std::vector<uint8_t> bytes(w.size() * 4);
+    std::memcpy(bytes.data(), w.data(), bytes.size());
+    return bytes;
+  }
+  std::vector<uint8_t> bytes;  // Q8_0: f16 scale of 1/16, 32 signed bytes
+  for (size_t i = 0; i < w.size(); i += 32) {
+    bytes.push_back(0x00);
+    bytes.push_back(0x2c);
+    for (size_t j = 0; j < 32; ++j)
+      bytes.push_back(static_cast<uint8_t>(static_cast<int8_t>(std::lround(w[i + j] * 16))));
+  }
+  return bytes;
+}
+
+/// A product with everything in it, and its value in double from the same rounded factors.
+struct Multiplied {
+  std::vector<float> y;
+  std::vector<double> want;
+};
+
+/// Rounds rows of `width` to 8 bits with a scale each, as the specification says.
+void quantise(std::vector<float>& values, int64_t width) {
+  for (size_t i = 0; i < values.size(); i += width) {
+    float most = 0;
+    for (int64_t k = 0; k < width; ++k) most = std::max(most, std::abs(values[i + k]));
+    const float scale = most / 127.0f;
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+    for (int64_t k = 0; k < width; ++k)
+      values[i + k] = scale * std::nearbyint(values[i + k] * inverse);
+  }
+}
+
+Multiplied multiply(const Ops& ops, const Case& c, int threads, int64_t only_row = -1) {
+  ThreadPool pool(threads);
+  std::vector<float> x = random(c.M * c.K, 1);
+  std::vector<float> w = random(c.N * c.K, 2);
+  if (c.type == WeightType::kBF16 || c.type == WeightType::kStored) {
     make_exact(x);
     make_exact(w);
   }
-  const std::vector<float> b = random(N, 3);
-  std::vector<float> y = random(M * N, 4);
-  std::vector<double> want(M * N);
-  for (int64_t m = 0; m < M; ++m)
-    for (int64_t n = 0; n < N; ++n) {
-      double sum = accumulate ? y[m * N + n] : 0.0;
-      if (bias) sum += b[n];
-      for (int64_t k = 0; k < K; ++k) sum += static_cast<double>(x[m * K + k]) * w[n * K + k];
-      want[m * N + n] = sum;
+  if (c.stored == TensorType::kQ8_0)
+    for (float& value : w) value = std::clamp(std::round(value * 16), -127.0f, 127.0f) / 16;
+  const std::vector<float> bias = random(c.N, 3);
+  std::vector<float> y = random(c.M * c.N, 4);
+
+  const int64_t groups = std::max<int64_t>(1, static_cast<int64_t>(c.ranks.size()));
+  std::vector<RowGroup> rows;
+  for (int64_t g = 0; g < groups; ++g)
+    rows.push_back({g * c.M / groups, (g + 1) * c.M / groups - g * c.M / groups});
+  std::vector<std::vector<float>> a, b;
+  std::vector<Matrix> packed_a(groups), packed_b(groups);
+  std::vector<const Matrix*> down(groups, nullptr);
+  std::vector<LoraUp> up(groups);
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t rank = c.ranks.empty() ? 0 : c.ranks[g];
+    // Column `align` of u belongs to the target; what is before it belongs to another.
+    a.push_back(random((ops.lora_align + rank) * c.K, 10 + static_cast<uint32_t>(g), 0.1f));
+    b.push_back(random(c.N * rank, 20 + static_cast<uint32_t>(g), 0.1f));
+    make_exact(a.back());
+    make_exact(b.back());
+    if (rank == 0) continue;
+    ops.pack_matrix(packed_a[g], a[g].data(), ops.lora_align + rank, c.K, lora_type(c.type), pool);
+    ops.pack_matrix(packed_b[g], b[g].data(), c.N, rank, lora_type(c.type), pool);
+    down[g] = &packed_a[g];
+    up[g] = {&packed_b[g], ops.lora_align};
+  }
+
+  std::vector<float> near_x = x;
+  std::vector<float> near_w = w;
+  if (c.type == WeightType::kInt8) {
+    quantise(near_x, c.K);
+    quantise(near_w, c.K);
+  }
+  std::vector<double> want(c.M * c.N);
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t m = rows[g].begin; m < rows[g].begin + rows[g].count; ++m) {
+      const int64_t rank = down[g] == nullptr ? 0 : down[g]->N - ops.lora_align;
+      std::vector<double> u(rank);
+      for (int64_t r = 0; r < rank; ++r)
+        for (int64_t k = 0; k < c.K; ++k)
+          u[r] += static_cast<double>(x[m * c.K + k]) * a[g][(ops.lora_align + r) * c.K + k];
+      for (int64_t n = 0; n < c.N; ++n) {
+        const int64_t D = c.head;
+        const int64_t i = D > 0 ? n % D : 0;
+        const int64_t at = D > 0 ? n / D * D + (i < D / 2 ? 2 * i : 2 * (i - D / 2) + 1) : n;
+        double sum = (c.accumulate ? y[m * c.N + n] : 0.0) + (c.bias ? bias[n] : 0.0);
+        for (int64_t k = 0; k < c.K; ++k)
+          sum += static_cast<double>(near_x[m * c.K + k]) * near_w[at * c.K + k];
+        for (int64_t r = 0; r < rank; ++r) sum += u[r] * b[g][n * rank + r];
+        want[m * c.N + n] = sum;
+      }
     }
-  PackedMatrix packed;
-  ops.pack_matrix(packed, w.data(), N, K, type, pool);
-  PackedRows rows;
-  ops.pack_rows(rows, x.data(), K, {{0, M / 3}, {M / 3, M - M / 3}}, type, pool);
-  ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed,
-             bias ? b.data() : nullptr, accumulate, pool);
-  require_all_close(y, want, kTolerance);
+
+  if (only_row >= 0) {
+    int64_t group = 0;
+    while (only_row >= rows[group].begin + rows[group].count) ++group;
+    for (auto& each : rows) each = {0, 0};
+    rows[group] = {only_row, 1};
+  }
+  const std::vector<Panel> panels = panels_of(rows, ops.panel_rows);
+  const auto end = static_cast<int64_t>(panels.size());
+  PackedRows packed_x, packed_for_lora, u;
+  ops.pack_rows(packed_x, ops.row_type(c.type), x.data(), c.K, panels, 0, end, {}, pool);
+  ops.pack_rows(packed_for_lora, ops.row_type(lora_type(c.type)), x.data(), c.K, panels, 0, end, {},
+                pool);
+  ops.lora_down(u, packed_for_lora, panels, 0, end, down, pool);
+  Matrix matrix;
+  std::vector<uint8_t> bytes;
+  if (c.type == WeightType::kStored) {
+    bytes = stored_bytes(w, c.stored);
+    matrix.type = c.type;
+    matrix.N = c.N;
+    matrix.K = c.K;
+    matrix.data = bytes.data();
+    matrix.stored = c.stored;
+    matrix.interleaved_head = c.head;
+  } else {
+    ops.pack_matrix(matrix, w.data(), c.N, c.K, c.type, pool);
+  }
+  Scratch scratch;
+  const Product product{&panels,
+                        0,
+                        end,
+                        &packed_x,
+                        &matrix,
+                        c.bias ? bias.data() : nullptr,
+                        c.N,
+                        c.ranks.empty() ? nullptr : &u,
+                        c.ranks.empty() ? nullptr : &up};
+  ops.linear(y.data(), product, c.accumulate, scratch, pool);
+  return {y, want};
 }
 
-void linear_rows_do_not_see_each_other(const Ops& ops, WeightType type, int threads) {
-  const int64_t M = 61, N = 70, K = 83;
-  ThreadPool pool(threads);
-  ThreadPool one(1);
-  const std::vector<float> x = random(M * K, 5);
-  const std::vector<float> w = random(N * K, 6);
-  PackedMatrix packed;
-  ops.pack_matrix(packed, w.data(), N, K, type, pool);
-  PackedRows rows;
-  std::vector<float> all(M * N);
-  ops.pack_rows(rows, x.data(), K, {{0, M}}, type, pool);
-  ops.linear(all.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), packed, nullptr, false,
-             pool);
-  for (int64_t m = 0; m < M; ++m) {
-    std::vector<float> alone(N);
-    ops.pack_rows(rows, x.data() + m * K, K, {{0, 1}}, type, one);
-    ops.linear(alone.data(), rows, 0, 1, packed, nullptr, false, one);
-    require_same_bits(alone.data(), all.data() + m * N, N,
+void product_matches_naive(const Ops& ops, const Case& c) {
+  const Multiplied result = multiply(ops, c, 2);
+  // u is rounded to the rows' type before it meets b.
+  const bool rounded = !c.ranks.empty() && ops.row_type(lora_type(c.type)) == RowType::kBF16;
+  require_all_close(result.y, result.want, rounded ? kBf16Tolerance : kTolerance);
+}
+
+void rows_do_not_see_each_other(const Ops& ops, const Case& c, int threads) {
+  const std::vector<float> all = multiply(ops, c, threads).y;
+  for (int64_t m = 0; m < c.M; m += 5) {
+    const std::vector<float> alone = multiply(ops, c, 1, m).y;
+    require_same_bits(alone.data() + m * c.N, all.data() + m * c.N, c.N,
                       "row " + std::to_string(m) + " changed in company");
   }
+}
+
+/// silu(gate) * up, packed for a product with the identity, or in rows.
+void gated_matches_naive(const Ops& ops, WeightType type, int64_t M, int64_t F, int64_t K,
+                         bool bias) {
+  ThreadPool pool(2);
+  std::vector<float> x = random(M * K, 1), gate = random(F * K, 2, 0.2f),
+                     up = random(F * K, 3, 0.2f);
+  for (auto* values : {&x, &gate, &up})
+    if (type != WeightType::kF32) make_exact(*values);
+  const std::vector<float> gate_bias = random(F, 4), up_bias = random(F, 5);
+  std::vector<double> want(M * F);
+  std::vector<float> near_x = x, near_gate = gate, near_up = up;
+  if (type == WeightType::kInt8)
+    for (auto* values : {&near_x, &near_gate, &near_up}) quantise(*values, K);
+  for (int64_t m = 0; m < M; ++m)
+    for (int64_t f = 0; f < F; ++f) {
+      double g = bias ? gate_bias[f] : 0, u = bias ? up_bias[f] : 0;
+      for (int64_t k = 0; k < K; ++k) {
+        g += static_cast<double>(near_x[m * K + k]) * near_gate[f * K + k];
+        u += static_cast<double>(near_x[m * K + k]) * near_up[f * K + k];
+      }
+      want[m * F + f] = g / (1 + std::exp(-g)) * u;
+    }
+  const std::vector<Panel> panels = panels_of({{0, M}}, ops.panel_rows);
+  const auto end = static_cast<int64_t>(panels.size());
+  PackedRows packed, h;
+  ops.pack_rows(packed, ops.row_type(type), x.data(), K, panels, 0, end, {}, pool);
+  Matrix gates, ups, identity;
+  ops.pack_matrix(gates, gate.data(), F, K, type, pool);
+  ops.pack_matrix(ups, up.data(), F, K, type, pool);
+  Scratch scratch;
+  const Product g{&panels, 0,       end,    &packed, &gates, bias ? gate_bias.data() : nullptr,
+                  F,       nullptr, nullptr};
+  const Product u{&panels, 0,       end,    &packed, &ups, bias ? up_bias.data() : nullptr,
+                  F,       nullptr, nullptr};
+  std::vector<float> y(M * F);
+  ops.gated(h, RowType::kF32, y.data(), g, u, scratch, pool);
+  require_all_close(y, want, kExpTolerance);
+  // Packed: read back through a product with the identity.
+  const WeightType next = lora_type(type);
+  ops.gated(h, ops.row_type(next), nullptr, g, u, scratch, pool);
+  std::vector<float> eye(F * F, 0.0f);
+  for (int64_t f = 0; f < F; ++f) eye[f * F + f] = 1.0f;
+  ops.pack_matrix(identity, eye.data(), F, F, next, pool);
+  const Product read{&panels, 0, end, &h, &identity, nullptr, F, nullptr, nullptr};
+  ops.linear(y.data(), read, false, scratch, pool);
+  require_all_close(y, want, ops.row_type(next) == RowType::kBF16 ? kBf16Tolerance : kExpTolerance);
 }
 
 struct AttentionCase {
@@ -166,7 +345,7 @@ std::vector<double> naive_attention(const AttentionCase& c, const AttentionData&
 std::vector<float> run_attention(const Ops& ops, const AttentionCase& c, const AttentionData& data,
                                  int threads) {
   ThreadPool pool(threads);
-  AttentionScratch scratch;
+  Scratch scratch;
   std::vector<float> out(data.rows * c.shape.heads * c.shape.head_dim);
   ops.attention(out.data(), data.q.data(), data.k.data(), data.v.data(), data.rows, data.segments,
                 c.shape, scratch, pool);
@@ -206,31 +385,71 @@ void test_unit(const Ops& ops) {
     test::test(unit + ": " + name, body);
   };
 
-  for (const int64_t M : {1, 12, 13, 50})
-    for (const int64_t N : {1, 31, 32, 65})
-      for (const int64_t K : {1, 8, 97})
-        for (const WeightType type : {WeightType::kF32, WeightType::kBF16})
-          run("linear " + std::to_string(M) + "x" + std::to_string(N) + "x" + std::to_string(K),
-              [&] { linear_matches_naive(ops, M, N, K, type, N % 2 == 0, M % 2 == 0); });
-  for (const WeightType type : {WeightType::kF32, WeightType::kBF16}) {
-    run("linear over several cache blocks",
-        [&] { linear_matches_naive(ops, 300, 96, 700, type, true, false); });
-    run("linear rows do not see each other", [&] {
-      for (const int threads : {1, 2, 3}) linear_rows_do_not_see_each_other(ops, type, threads);
+  const std::pair<const char*, WeightType> types[] = {
+      {"f32", WeightType::kF32}, {"bf16", WeightType::kBF16}, {"int8", WeightType::kInt8}};
+  for (const auto& [label, type] : types) {
+    const std::string of = std::string(label) + " ";
+    for (const int64_t M : {1, 12, 13, 50})
+      for (const int64_t N : {1, 31, 32, 65})
+        for (const int64_t K : {1, 8, 97})
+          run(of + "product " + std::to_string(M) + "x" + std::to_string(N) + "x" +
+                  std::to_string(K),
+              [&] { product_matches_naive(ops, {M, N, K, type, N % 2 == 0, M % 2 == 0}); });
+    run(of + "product over several cache blocks",
+        [&] { product_matches_naive(ops, {300, 96, 700, type, true, false}); });
+    run(of + "product with LoRA of mixed ranks", [&] {
+      product_matches_naive(ops, {50, 70, 83, type, true, false, {3, 0, 32, 40}});
+      product_matches_naive(ops, {50, 70, 64, type, false, true, {8, 1}});
+    });
+    run(of + "rows do not see each other", [&] {
+      for (const int threads : {1, 2, 3})
+        rows_do_not_see_each_other(ops, {61, 70, 83, type, false, false, {5, 0, 17}}, threads);
+    });
+    run(of + "gated", [&] {
+      gated_matches_naive(ops, type, 29, 96, 70, false);
+      gated_matches_naive(ops, type, 13, 50, 33, true);
+    });
+    run(of + "a NaN row reaches its product", [&] {
+      ThreadPool pool(1);
+      const std::vector<Panel> panels = panels_of({{0, 2}}, ops.panel_rows);
+      std::vector<float> x = random(2 * 40, 1);
+      x[17] = NAN;
+      const std::vector<float> w = random(40 * 40, 2);
+      PackedRows rows;
+      Matrix matrix;
+      Scratch scratch;
+      ops.pack_rows(rows, ops.row_type(type), x.data(), 40, panels, 0, 1, {}, pool);
+      ops.pack_matrix(matrix, w.data(), 40, 40, type, pool);
+      std::vector<float> y(80);
+      ops.linear(y.data(), {&panels, 0, 1, &rows, &matrix, nullptr, 40, nullptr, nullptr}, false,
+                 scratch, pool);
+      require(std::isnan(y[0]) && std::isnan(y[39]) && std::isfinite(y[40]),
+              "the NaN was swallowed or spread");
     });
   }
+  run("stored product, float32", [&] {
+    product_matches_naive(ops,
+                          {50, 70, 83, WeightType::kStored, true, false, {3, 0}, TensorType::kF32});
+  });
+  run("stored product, Q8_0, rows in RoPE's paired order", [&] {
+    product_matches_naive(
+        ops, {30, 64, 320, WeightType::kStored, false, true, {}, TensorType::kQ8_0, 16});
+  });
   run("bfloat16 products stay within the rounding of their factors", [&] {
     ThreadPool pool(1);
     const int64_t M = 20, N = 40, K = 301;
     const std::vector<float> x = random(M * K, 20);
     const std::vector<float> w = random(N * K, 21);
-    PackedMatrix matrix;
+    Matrix matrix;
     ops.pack_matrix(matrix, w.data(), N, K, WeightType::kBF16, pool);
+    const std::vector<Panel> panels = panels_of({{0, M}}, ops.panel_rows);
+    const auto end = static_cast<int64_t>(panels.size());
     PackedRows rows;
-    ops.pack_rows(rows, x.data(), K, {{0, M}}, WeightType::kBF16, pool);
+    ops.pack_rows(rows, ops.row_type(WeightType::kBF16), x.data(), K, panels, 0, end, {}, pool);
     std::vector<float> y(M * N);
-    ops.linear(y.data(), rows, 0, static_cast<int64_t>(rows.panels.size()), matrix, nullptr, false,
-               pool);
+    Scratch scratch;
+    ops.linear(y.data(), {&panels, 0, end, &rows, &matrix, nullptr, N, nullptr, nullptr}, false,
+               scratch, pool);
     // Each factor is off by at most 2^-9 of itself when it is rounded to nearest, not cut.
     for (int64_t m = 0; m < M; ++m)
       for (int64_t n = 0; n < N; ++n) {
@@ -288,19 +507,30 @@ void test_unit(const Ops& ops) {
     require_all_close(x, want, kTolerance);
   });
 
-  run("silu_mul", [&] {
+  run("rows are normalised while they are packed", [&] {
     ThreadPool pool(2);
-    const int64_t T = 5, C = 37;
-    std::vector<float> gate = random(T * C, 14, 4.0f);
-    gate[0] = -200.0f;
-    gate[1] = 200.0f;
-    gate[2] = 0.0f;
-    const std::vector<float> up = random(T * C, 15);
-    std::vector<double> want;
-    for (int64_t i = 0; i < T * C; ++i)
-      want.push_back(gate[i] / (1.0 + std::exp(-static_cast<double>(gate[i]))) * up[i]);
-    ops.silu_mul(gate.data(), up.data(), T, C, pool);
-    require_all_close(gate, want, kExpTolerance);
+    const int64_t T = 29, C = 75;
+    const std::vector<float> x = random(T * C, 14);
+    const std::vector<float> weight = random(C, 15);
+    std::vector<float> normed(T * C), direct(T * C), fused(T * C);
+    ops.rms_norm(normed.data(), x.data(), weight.data(), T, C, 1e-5f, pool);
+    const std::vector<Panel> panels = panels_of({{0, 10}, {10, 19}}, ops.panel_rows);
+    const auto end = static_cast<int64_t>(panels.size());
+    for (const auto& [label, type] : types) {
+      Matrix matrix;
+      const std::vector<float> w = random(C * C, 16);
+      ops.pack_matrix(matrix, w.data(), C, C, type, pool);
+      PackedRows rows;
+      Scratch scratch;
+      const Product product{&panels, 0, end, &rows, &matrix, nullptr, C, nullptr, nullptr};
+      ops.pack_rows(rows, ops.row_type(type), normed.data(), C, panels, 0, end, {}, pool);
+      ops.linear(direct.data(), product, false, scratch, pool);
+      ops.pack_rows(rows, ops.row_type(type), x.data(), C, panels, 0, end, {weight.data(), 1e-5f},
+                    pool);
+      ops.linear(fused.data(), product, false, scratch, pool);
+      require_all_close(fused, {direct.begin(), direct.end()},
+                        type == WeightType::kF32 ? kTolerance : kBf16Tolerance);
+    }
   });
 
   const std::vector<AttentionCase> cases{
@@ -329,7 +559,8 @@ void test_unit(const Ops& ops) {
 }  // namespace
 
 int main() {
-  for (const char* name : {"reference", "avx2", "avx512", "avx512_bf16"}) {
+  for (const char* name :
+       {"reference", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16"}) {
     const std::vector<std::string> here = instruction_sets();
     if (std::find(here.begin(), here.end(), name) != here.end())
       test_unit(select_ops(name));

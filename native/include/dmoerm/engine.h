@@ -96,9 +96,30 @@ struct Evaluation {
 };
 
 struct EngineOptions {
-  WeightType weight_type = WeightType::kF32;
+  /// None: the machine's best (see `default_weight_type`).
+  std::optional<WeightType> weight_type;
   int threads = 0;  ///< 0: all cores
   std::string isa = "auto";
+  /// Folder for packed weights, mapped at the next start; empty: they are packed at every start.
+  std::string cache;
+  /// Most rows in flight: larger batches are computed in parts. Bounds the memory of activations; a
+  /// single conversation may exceed it.
+  int64_t max_rows = 8192;
+};
+
+/// Where the packed weights came from.
+enum class PackedState {
+  kNotCached,
+  kWritten,      ///< packed and kept for the next start
+  kMapped,       ///< from an earlier start
+  kNotWritable,  ///< packed; the folder cannot be written
+};
+
+/// Bytes in use.
+struct EngineMemory {
+  int64_t base = 0;       ///< linear layers and embeddings, mapped files included
+  int64_t tasks = 0;      ///< adapters and heads
+  int64_t workspace = 0;  ///< activations of the largest batch so far
 };
 
 /// One resident base and the tasks on it. One call runs at a time; calls from several threads wait
@@ -124,8 +145,12 @@ class Engine {
   /// layers once `cancelled` is set.
   Evaluation evaluate(int64_t task, const Batch& batch, const std::atomic<bool>& cancelled);
 
+  EngineMemory memory();
+
   const char* isa() const;
   int threads() const;
+  WeightType weight_type() const;
+  PackedState packed_state() const;
 
  private:
   struct State;

@@ -1,11 +1,11 @@
 #pragma once
 
 // The op table: every numeric step of the engine, one signature each, implemented by every back end
-// (plain loops, AVX2, AVX-512; CUDA behind the same signatures). `src/cpu/reference.cpp` is the
-// specification.
+// (plain loops, AVX2, AVX-512, AMX; CUDA behind the same signatures). `src/cpu/reference.cpp` is
+// the specification.
 //
 // Dimension letters: T rows (tokens, flat, no padding), C channels, H query heads, G key/value
-// heads, D head width, R LoRA rank; M, N, K inside a matrix product only.
+// heads, D head width, R LoRA rank, F width of the MLP; M, N, K inside a matrix product only.
 //
 // Every op computes a row from that row's own inputs in an order that does not depend on the other
 // rows, their number, or the number of threads: rewards are reproducible to the bit because of
@@ -16,28 +16,40 @@
 #include <vector>
 
 #include "dmoerm/buffer.h"
+#include "dmoerm/tensor.h"
 #include "dmoerm/thread_pool.h"
 
 namespace dmoerm {
 
-/// Element type of packed weights in memory; products are always accumulated in float32. Units with
-/// bfloat16 dot products round the rows that meet kBF16 weights to bfloat16 too; the others multiply
-/// in float32.
-enum class WeightType { kF32, kBF16 };
+/// How a weight matrix is held in memory. Sums are float32 (int32 for kInt8) in every case.
+enum class WeightType {
+  kF32,
+  kBF16,   ///< units with bfloat16 dot products round the rows that meet them too
+  kInt8,   ///< a scale per output; rows are rounded to 8 bits with a scale each
+  kStored  ///< the file's own elements, decoded panel by panel while multiplying
+};
 
-/// Rows per panel of packed activations and columns per panel of packed weights: the register tile
-/// of the widest unit.
-inline constexpr int64_t kPanelRows = 12;
+/// How rows are packed for products.
+enum class RowType {
+  kF32,
+  kBF16,  ///< pairs of inputs
+  kInt8   ///< quads of inputs, value + 128, a scale per row
+};
+
+/// Columns per panel of packed weights.
 inline constexpr int64_t kPanelCols = 32;
 
-/// A weight matrix (N,K) in panels of `kPanelCols` outputs: panel p holds, for k = 0..K-1, the
-/// weights of outputs 32p..32p+31 at input k; outputs beyond N are 0. Units with bfloat16 dot
-/// products keep inputs 2k and 2k+1 of an output side by side; an odd K gets a 0.
-struct PackedMatrix {
+/// A weight matrix (N,K). All types but kStored lie in panels of `kPanelCols` outputs, inputs
+/// ascending, in the layout of the unit that packed them; outputs beyond N are 0.
+struct Matrix {
   WeightType type = WeightType::kF32;
   int64_t N = 0;
   int64_t K = 0;
-  Buffer<uint8_t> data;
+  const uint8_t* data = nullptr;  ///< `owned`, or memory that outlives the matrix
+  int64_t bytes = 0;
+  Buffer<uint8_t> owned;
+  TensorType stored = TensorType::kF32;  ///< kStored: type of the row-major elements
+  int64_t interleaved_head = 0;  ///< kStored: head width if rows are in RoPE's paired order, else 0
 
   bool empty() const { return N == 0; }
 };
@@ -48,22 +60,48 @@ struct RowGroup {
   int64_t count = 0;
 };
 
-/// One panel of packed rows.
-struct RowPanel {
+/// A few neighbouring rows of one group: the register tile's height. Panels are what products are
+/// taken over; no panel crosses a group's border.
+struct Panel {
   int64_t row = 0;    ///< first row
-  int64_t count = 0;  ///< 1..kPanelRows rows; the rest is 0
+  int64_t count = 0;  ///< 1..Ops::panel_rows
+  int64_t group = 0;
+  int64_t source = 0;  ///< panel of the packed input that holds these rows
 };
 
-/// Activations (T,K) in panels of `kPanelRows` rows: panel p holds, for k = 0..K-1, the 12 rows'
-/// values at k, in float32 or as the unit's bfloat16 pairs. No panel crosses a group's border, so a
-/// product can be taken over one group alone.
+/// Activations (T,K) in panels of `Ops::panel_rows` rows, in the unit's layout; rows beyond a
+/// panel's count mean nothing.
 struct PackedRows {
+  RowType type = RowType::kF32;
   int64_t K = 0;
-  WeightType type = WeightType::kF32;  ///< of the weights that the rows are packed for
-  std::vector<RowPanel> panels;
-  std::vector<int64_t>
-      group_panels;  ///< prefix sums (groups + 1): panels of group g are [g], [g+1]
+  int64_t first = 0;  ///< the panel that lies at the start of `data`
   Buffer<uint8_t> data;
+  Buffer<float> scales;  ///< kInt8: one per row of each panel
+};
+
+/// x -> x / sqrt(mean(x^2) + eps) * weight over a row.
+struct RmsNorm {
+  const float* weight = nullptr;  ///< (K); null: rows stay as they are
+  float eps = 0;
+};
+
+/// The up half of LoRA on the rows of one group: y += u[:, offset:] b^T.
+struct LoraUp {
+  const Matrix* b = nullptr;  ///< (N,R), null for none
+  int64_t offset = 0;         ///< first column of u, a multiple of Ops::lora_align
+};
+
+/// y = x w^T + bias + u b^T, for the rows of panels [begin, end).
+struct Product {
+  const std::vector<Panel>* panels = nullptr;
+  int64_t begin = 0;
+  int64_t end = 0;
+  const PackedRows* x = nullptr;              ///< of the row type that w asks for; null without w
+  const Matrix* w = nullptr;                  ///< null: low-rank terms only
+  const float* bias = nullptr;                ///< (N) or null
+  int64_t N = 0;                              ///< outputs
+  const PackedRows* u = nullptr;              ///< as `lora_down` leaves it; null without adapters
+  const std::vector<LoraUp>* lora = nullptr;  ///< by group; null without adapters
 };
 
 /// Rows of keys and values that a query sees, in the order of their positions.
@@ -90,32 +128,60 @@ struct AttentionShape {
   int64_t window = 0;    ///< a row sees at most this many keys, its own included; 0: all
 };
 
-/// Scratch memory of attention, kept between calls so that steady state allocates nothing.
-struct AttentionScratch {
+/// Memory that ops work in, kept between calls so that steady state allocates nothing.
+struct Scratch {
   Buffer<float> keys;
   Buffer<float> values;
-  std::vector<Buffer<float>> scores;  ///< one per thread
+  std::vector<Buffer<float>> threads;  ///< one per thread
+
+  /// `count` floats for each thread of the pool.
+  void reserve(const ThreadPool& pool, int64_t count) {
+    if (static_cast<int>(threads.size()) < pool.size()) threads.resize(pool.size());
+    for (auto& buffer : threads) buffer.reserve(count);
+  }
+  int64_t bytes() const;
 };
 
 /// One back end.
 struct Ops {
   const char* name;
 
-  /// out <- weight (N,K) row-major, packed as out.type.
-  void (*pack_matrix)(PackedMatrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+  /// Rows per panel.
+  int64_t panel_rows;
+
+  /// `LoraUp::offset` is a multiple of this.
+  int64_t lora_align;
+
+  /// Row type that products with weights of `type` take.
+  RowType (*row_type)(WeightType type);
+
+  /// Bytes that `pack_matrix` makes of a matrix.
+  int64_t (*matrix_bytes)(WeightType type, int64_t N, int64_t K);
+
+  /// out <- weight (N,K) row-major, packed as `type` (not kStored).
+  void (*pack_matrix)(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
                       ThreadPool& pool);
 
-  /// out <- x (T,K) row-major, packed by groups, which are disjoint and ascending, for products with
-  /// weights of `type`.
-  void (*pack_rows)(PackedRows& out, const float* x, int64_t K, const std::vector<RowGroup>& groups,
-                    WeightType type, ThreadPool& pool);
+  /// out <- rows of panels [begin, end) of x (T,K), normalised first if `norm` has a weight.
+  void (*pack_rows)(PackedRows& out, RowType type, const float* x, int64_t K,
+                    const std::vector<Panel>& panels, int64_t begin, int64_t end,
+                    const RmsNorm& norm, ThreadPool& pool);
 
-  /// y[row, n] = sum_k x[row, k] w[n, k] + bias[n], for the rows of panels [panel_begin,
-  /// panel_end); added to what y holds if `accumulate`. y is (T,N) with row stride N; bias (N) may
-  /// be null. The sum runs over k ascending, one fused multiply-add each (per pair of k in bfloat16).
-  /// x must be packed for w's type.
-  void (*linear)(float* y, const PackedRows& x, int64_t panel_begin, int64_t panel_end,
-                 const PackedMatrix& w, const float* bias, bool accumulate, ThreadPool& pool);
+  /// y[row, n] = sum_k x[row, k] w[n, k] + sum_r u[row, r] b[n, r] + bias[n] in this order, added to
+  /// what y holds if `accumulate`; y is (T,N). Inputs ascend, one fused multiply-add each (per pair
+  /// in bfloat16); kInt8 sums integers exactly and scales them once.
+  void (*linear)(float* y, const Product& product, bool accumulate, Scratch& scratch,
+                 ThreadPool& pool);
+
+  /// h = silu(gate) * up of two products over the same panels: packed as `type`, kF32 or kBF16, into
+  /// `packed`; or, where `rows` is given, into rows (T - first row of panel `begin`, F) instead.
+  void (*gated)(PackedRows& packed, RowType type, float* rows, const Product& gate,
+                const Product& up, Scratch& scratch, ThreadPool& pool);
+
+  /// u[row, :] = x[row, :] a^T, a (R,K) by group or null; packed as x is.
+  void (*lora_down)(PackedRows& u, const PackedRows& x, const std::vector<Panel>& panels,
+                    int64_t begin, int64_t end, const std::vector<const Matrix*>& a,
+                    ThreadPool& pool);
 
   /// y[t, :] = x[t, :] / sqrt(mean(x[t, :]^2) + eps) * weight; x, y (T,C), may be the same.
   void (*rms_norm)(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps,
@@ -130,30 +196,33 @@ struct Ops {
   /// H*D); k, v (key rows, G*D).
   void (*attention)(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
-                    AttentionScratch& scratch, ThreadPool& pool);
-
-  /// gate[t, c] = silu(gate[t, c]) * up[t, c]; (T,C).
-  void (*silu_mul)(float* gate, const float* up, int64_t T, int64_t C, ThreadPool& pool);
+                    Scratch& scratch, ThreadPool& pool);
 };
 
 /// Plain loops: the specification, and the fallback of machines without AVX2.
 const Ops& reference_ops();
-/// AVX2 + FMA unit; call it only where `supports_avx2()`.
+/// AVX2 + FMA.
 const Ops& avx2_ops();
-/// AVX-512 (F, BW, DQ, VL) unit; call it only where `supports_avx512()`.
+/// The same with 8-bit dot products (AVX-VNNI).
+const Ops& avx_vnni_ops();
+/// AVX-512 (F, BW, DQ, VL).
 const Ops& avx512_ops();
-/// The same with bfloat16 dot products; call it only where `supports_avx512_bf16()`.
+/// The same with 8-bit dot products (AVX-512 VNNI).
+const Ops& avx512_vnni_ops();
+/// The same with bfloat16 dot products (AVX-512 BF16).
 const Ops& avx512_bf16_ops();
+/// The same with tile products of bfloat16 and 8-bit integers (AMX).
+const Ops& amx_ops();
 
-bool supports_avx2();
-bool supports_avx512();
-bool supports_avx512_bf16();
-
-/// Names of the units that this machine runs, the widest first; the last is "reference".
+/// Names of the units that this machine runs, the widest first; the last is "reference". Each may be
+/// called only where it is listed.
 std::vector<std::string> instruction_sets();
 
-/// The unit named "auto" (the widest this machine has, bfloat16 dot products only when named), "reference", "avx2", "avx512" or
-/// "avx512_bf16".
+/// The type of weights that is fastest on a unit within the tolerances of the engine: bfloat16 where the
+/// unit multiplies it markedly faster than float32 on this processor (measured, about a millisecond), else float32.
+WeightType default_weight_type(const Ops& ops);
+
+/// The unit named, "auto" being the widest that this machine has.
 /// Throws INVALID_ARGUMENT if unknown, UNIMPLEMENTED if this machine lacks it.
 const Ops& select_ops(const char* name);
 

@@ -1,10 +1,11 @@
-// AVX-512 unit (F, BW, DQ, VL). Compiled with those flags for this file only; entered only where
-// the machine has them.
+// AVX-512 unit (F, BW, DQ, VL). Compiled with those flags for this file only;
+// entered only where the machine has them.
 
 #include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "units.h"
@@ -12,15 +13,18 @@
 namespace dmoerm {
 namespace {
 
+#define DMOERM_INT8_DOT 0
 #define DMOERM_BF16_DOT 0
 #include "avx512.inc"
-#include "kernels.inc"
+constexpr cpu::Layout kLayout{12, DMOERM_BF16_DOT, 1, 1};
+#include "vector_unit.inc"
 
 }  // namespace
 
 const Ops& avx512_ops() {
-  static const Ops ops{"avx512", cpu::pack_matrix, cpu::pack_rows, linear,
-                       rms_norm, cpu::rope,        attention,      silu_mul};
+  static const Ops ops{"avx512",    kLayout.rows, 2,        row_type, matrix_bytes,
+                       pack_matrix, pack_rows,    linear,   gated,    lora_down,
+                       rms_norm,    cpu::rope,    attention};
   return ops;
 }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <chrono>
 #include <string>
 
 #include "dmoerm/error.h"
@@ -5,38 +7,49 @@
 
 namespace dmoerm {
 
-bool supports_avx2() {
+int64_t Scratch::bytes() const {
+  int64_t floats = keys.capacity() + values.capacity();
+  for (const auto& buffer : threads) floats += buffer.capacity();
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+namespace {
+
+bool has_avx2() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-bool supports_avx512() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+/// CPUID leaf 7, subleaf 1, EAX: g++ 12 has no name for AVX-VNNI.
+bool has_avx_vnni() {
+  uint32_t a = 7, b = 0, c = 1, d = 0;
+  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  return has_avx2() && (a & (1u << 4)) != 0;
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-bool supports_avx512_bf16() {
-  __builtin_cpu_init();
-  return supports_avx512() && __builtin_cpu_supports("avx512bf16");
-}
+bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
-namespace {
+bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
 
 struct Unit {
   const char* name;
   bool (*supported)();
   const Ops& (*ops)();
-  bool automatic;  ///< "auto" may choose it
 };
 
-/// The widest first. Bfloat16 dot products are not chosen unasked: not every processor that has them
-/// is faster with them (ADR 5).
+/// The widest first.
 constexpr Unit kUnits[] = {
-    {"avx512_bf16", supports_avx512_bf16, avx512_bf16_ops, false},
-    {"avx512", supports_avx512, avx512_ops, true},
-    {"avx2", supports_avx2, avx2_ops, true},
-    {"reference", [] { return true; }, reference_ops, true},
+    {"avx512_bf16", has_avx512_bf16, avx512_bf16_ops},
+    {"avx512_vnni", has_avx512_vnni, avx512_vnni_ops},
+    {"avx512", has_avx512, avx512_ops},
+    {"avx_vnni", has_avx_vnni, avx_vnni_ops},
+    {"avx2", has_avx2, avx2_ops},
+    {"reference", [] { return true; }, reference_ops},
 };
 
 }  // namespace
@@ -48,6 +61,34 @@ std::vector<std::string> instruction_sets() {
   return names;
 }
 
+WeightType default_weight_type(const Ops& ops) {
+  if (ops.row_type(WeightType::kBF16) != RowType::kBF16) return WeightType::kF32;
+  // One product in both types, small enough to stay in the first-level cache. The ratio is about 2 where
+  // the dot product runs at the rate of a multiply-add, about 1 where it takes two of them.
+  constexpr int64_t kInputs = 256;
+  ThreadPool pool(1);
+  const std::vector<float> ones(kPanelCols * kInputs, 1.0f);
+  const std::vector<Panel> panels{{0, ops.panel_rows, 0, 0}};
+  std::vector<float> y(ops.panel_rows * kPanelCols);
+  Scratch scratch;
+  const auto shortest = [&](WeightType type) {
+    PackedRows x;
+    Matrix w;
+    ops.pack_rows(x, ops.row_type(type), ones.data(), kInputs, panels, 0, 1, {}, pool);
+    ops.pack_matrix(w, ones.data(), kPanelCols, kInputs, type, pool);
+    const Product product{&panels, 0, 1, &x, &w, nullptr, kPanelCols, nullptr, nullptr};
+    auto best = std::chrono::nanoseconds::max();
+    for (int i = 0; i < 50; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      for (int j = 0; j < 4; ++j) ops.linear(y.data(), product, false, scratch, pool);
+      best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - start);
+    }
+    return static_cast<double>(best.count());
+  };
+  return shortest(WeightType::kF32) > 1.3 * shortest(WeightType::kBF16) ? WeightType::kBF16
+                                                                        : WeightType::kF32;
+}
+
 const Ops& select_ops(const char* name) {
   const std::string wanted = name;
   std::string known = "auto";
@@ -55,8 +96,7 @@ const Ops& select_ops(const char* name) {
     if (wanted == unit.name && !unit.supported())
       throw Error(Code::kUnimplemented, "ISA_NOT_SUPPORTED", "isa",
                   "this processor has no " + wanted + "; use auto");
-    if (unit.supported() && (wanted == unit.name || (wanted == "auto" && unit.automatic)))
-      return unit.ops();
+    if (unit.supported() && (wanted == unit.name || wanted == "auto")) return unit.ops();
     known += std::string(", ") + unit.name;
   }
   throw Error(Code::kInvalidArgument, "UNKNOWN_ISA", "isa",

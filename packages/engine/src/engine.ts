@@ -57,17 +57,34 @@ export interface Evaluation {
 /** What an engine is and runs on. */
 export interface EngineInfo {
   readonly backend: 'cpu' | 'fake';
-  /** `avx512`, `avx2` or `reference`. */
+  /** The unit in use, e.g. `avx512_bf16`; see `EngineOptions.isa`. */
   readonly isa: string;
   readonly threads: number;
   readonly weightType: WeightType;
+  /** What became of the packed weights in `EngineOptions.cacheDirectory`. */
+  readonly packed: 'not_cached' | 'written' | 'mapped' | 'not_writable';
   /** d */
   readonly hiddenSize: number;
   readonly maxPositions: number;
 }
 
-/** Type of the base's weights in memory; products are summed in float32. */
-export type WeightType = 'f32' | 'bf16';
+/**
+ * The base's weights in memory. Sums are float32 (int32 for `int8`) in every case.
+ * - `bf16`: half the memory; units with bfloat16 dot products round activations to bfloat16 too
+ * - `int8`: a quarter; a scale per output, activations rounded to 8 bits with a scale per row, adapters stay bfloat16
+ * - `stored`: the file's own elements (GGUF blocks stay blocks), decoded while multiplying
+ */
+export type WeightType = 'f32' | 'bf16' | 'int8' | 'stored';
+
+/** Bytes in use. */
+export interface EngineMemory {
+  /** Linear layers and embeddings, mapped files included. */
+  readonly baseBytes: number;
+  /** Adapters and heads of all tasks. */
+  readonly taskBytes: number;
+  /** Activations of the largest batch so far. */
+  readonly workspaceBytes: number;
+}
 
 /** One resident base and the tasks on it; calls are answered in order, one at a time, off the event loop. */
 export interface Engine {
@@ -81,17 +98,26 @@ export interface Engine {
    * @throws DmoermError INVALID_ARGUMENT naming the prompt or candidate; CANCELLED.
    */
   evaluate(task: TaskHandle, request: EvaluateRequest): Promise<Evaluation>;
+  memory(): Promise<EngineMemory>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** How to load a base. */
 export interface EngineOptions {
-  /** Default `f32`. */
-  readonly weightType?: WeightType;
+  /** Default `auto`: `bf16` where this processor multiplies it markedly faster than float32, else `f32`. */
+  readonly weightType?: WeightType | 'auto';
   /** Default 0: all cores. */
   readonly threads?: number;
-  /** Default `auto`: the widest unit of this machine, `avx512_bf16` only when named. */
-  readonly isa?: 'auto' | 'reference' | 'avx2' | 'avx512' | 'avx512_bf16';
+  /** Default `auto`: the widest unit of this machine. */
+  readonly isa?:
+    'auto' | 'reference' | 'avx2' | 'avx_vnni' | 'avx512' | 'avx512_vnni' | 'avx512_bf16' | 'amx';
+  /** Folder that keeps packed weights, mapped into memory at the next start; default null: packed at every start. */
+  readonly cacheDirectory?: string | null;
+  /**
+   * Most token rows in flight; larger batches are computed in parts, with the same bits. Bounds the memory of activations.
+   * Default 8192; one conversation may exceed it.
+   */
+  readonly maxRows?: number;
 }
 
 /**
@@ -101,11 +127,17 @@ export interface EngineOptions {
  */
 export async function createEngine(base: BaseModel, options: EngineOptions = {}): Promise<Engine> {
   const native = new (loadAddon().NativeEngine)();
-  const weightType = options.weightType ?? 'f32';
-  const nativeOptions = { weightType, threads: options.threads ?? 0, isa: options.isa ?? 'auto' };
-  const { isa, threads } = await guard(() => native.load(toNativeModel(base), nativeOptions));
+  const info = await guard(() =>
+    native.load(toNativeModel(base), {
+      weightType: options.weightType ?? 'auto',
+      threads: options.threads ?? 0,
+      isa: options.isa ?? 'auto',
+      cacheDirectory: options.cacheDirectory ?? '',
+      maxRows: options.maxRows ?? 8192,
+    }),
+  );
   const { hiddenSize, maxPositions } = base.config;
-  return new CpuEngine(native, { backend: 'cpu', isa, threads, weightType, hiddenSize, maxPositions });
+  return new CpuEngine(native, { backend: 'cpu', ...info, hiddenSize, maxPositions });
 }
 
 class CpuEngine implements Engine {
@@ -143,6 +175,10 @@ class CpuEngine implements Engine {
         signal?.removeEventListener('abort', call.cancel);
       }
     });
+  }
+
+  async memory(): Promise<EngineMemory> {
+    return guard(() => this.native.memory());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

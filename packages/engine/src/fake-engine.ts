@@ -1,5 +1,13 @@
 import { DmoermError } from '@dmoerm/core';
-import type { Engine, EngineInfo, EvaluateRequest, Evaluation, TaskHandle, TaskSpec } from './engine';
+import type {
+  Engine,
+  EngineInfo,
+  EngineMemory,
+  EvaluateRequest,
+  Evaluation,
+  TaskHandle,
+  TaskSpec,
+} from './engine';
 
 /**
  * An engine without a model, for tests that are not about numerics: embeddings are a hash of the prompt's, candidate's and
@@ -9,7 +17,8 @@ export function createFakeEngine(shape: {
   readonly hiddenSize: number;
   readonly maxPositions: number;
 }): Engine {
-  return new FakeEngine({ backend: 'fake', isa: 'none', threads: 1, weightType: 'f32', ...shape });
+  const info = { backend: 'fake', isa: 'none', threads: 1, weightType: 'f32', packed: 'not_cached' } as const;
+  return new FakeEngine({ ...info, ...shape });
 }
 
 class FakeEngine implements Engine {
@@ -61,6 +70,10 @@ class FakeEngine implements Engine {
       });
     });
     return { embeddings, scores, engineNs: 1 };
+  }
+
+  async memory(): Promise<EngineMemory> {
+    return { baseBytes: 0, taskBytes: 0, workspaceBytes: 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

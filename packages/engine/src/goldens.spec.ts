@@ -16,13 +16,15 @@ import {
   type TaskHandle,
 } from './engine';
 
+const UNITS = ['reference', 'avx2', 'avx_vnni', 'avx512', 'avx512_vnni', 'avx512_bf16', 'amx'] as const;
+
 const cases = readGoldenCases();
 const bases = [...new Set(cases.map(({ base }) => base))];
 
 /** Instruction sets that this machine can run. */
 async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['isa']>[]> {
   const found: NonNullable<EngineOptions['isa']>[] = [];
-  for (const isa of ['reference', 'avx2', 'avx512', 'avx512_bf16'] as const) {
+  for (const isa of UNITS) {
     try {
       await using engine = await createEngine(base, { isa });
       found.push(engine.info.isa as typeof isa);
@@ -64,7 +66,7 @@ describe.each(bases)('base %s', (name) => {
   beforeAll(async () => {
     base = await openBase(goldenBase(name));
     for (const isa of await machineIsas(base))
-      engines.set(isa, await createEngine(base, { isa, threads: 2 }));
+      engines.set(isa, await createEngine(base, { isa, threads: 2, weightType: 'f32' }));
   });
 
   afterAll(async () => {
@@ -86,14 +88,18 @@ describe.each(bases)('base %s', (name) => {
     },
   );
 
-  it('is close with bfloat16 weights', async () => {
+  it.each([
+    ['bf16', TOLERANCES.bfloat16Embeddings],
+    ['stored', TOLERANCES.bfloat16Embeddings],
+    ['int8', TOLERANCES.int8Embeddings],
+  ] as const)('is close with %s weights', async (weightType, tolerance) => {
     for (const isa of engines.keys() as MapIterator<NonNullable<EngineOptions['isa']>>) {
-      await using engine = await createEngine(base, { weightType: 'bf16', isa });
+      await using engine = await createEngine(base, { weightType, isa });
       for (const golden of own) {
         const expected = await readExpected(golden);
         const task = await addGoldenTask(engine, base, golden);
         const { embeddings } = await engine.evaluate(task, toRequest(golden));
-        expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.bfloat16Embeddings);
+        expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(tolerance);
         await engine.removeTask(task);
       }
     }

@@ -2,6 +2,7 @@ export { createEngine } from './engine';
 export type {
   Engine,
   EngineInfo,
+  EngineMemory,
   EngineOptions,
   EvaluateRequest,
   Evaluation,

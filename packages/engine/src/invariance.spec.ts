@@ -10,7 +10,14 @@ interface Single {
 }
 
 const PLANS = ['full', 'top_layers', 'readout'] as const;
-const THREADS = [1, 2, 3] as const;
+const WEIGHTS = ['f32', 'bf16', 'int8', 'stored'] as const;
+/** Each in turn must give the bits of the first: threads, and rows in flight, so that forests and experts fall into parts. */
+const ENGINES = [
+  { threads: 1 },
+  { threads: 2 },
+  { threads: 3, maxRows: 40 },
+  { threads: 2, maxRows: 150 },
+] as const;
 const token = fc.integer({ min: 20, max: 250 });
 const forest = fc.record({
   prompts: fc.array(fc.array(token, { maxLength: 90 }), { minLength: 1, maxLength: 4 }),
@@ -20,14 +27,14 @@ const forest = fc.record({
   ),
 });
 
-describe('batch invariance, bit for bit', () => {
+describe.each(WEIGHTS)('batch invariance, bit for bit, with %s weights', (weightType) => {
   let base: BaseModel;
   const engines: { engine: Engine; tasks: Map<string, TaskHandle> }[] = [];
 
   beforeAll(async () => {
     base = await openBase(goldenBase('llama'));
-    for (const threads of THREADS) {
-      const engine = await createEngine(base, { threads });
+    for (const options of ENGINES) {
+      const engine = await createEngine(base, { ...options, weightType });
       const tasks = new Map<string, TaskHandle>();
       for (const plan of PLANS) tasks.set(plan, await engine.addTask(await taskOf(plan, base)));
       engines.push({ engine, tasks });
@@ -58,15 +65,15 @@ describe('batch invariance, bit for bit', () => {
     )[0] as Uint8Array;
 
   it.each(PLANS)(
-    '%s: a candidate alone equals itself in any forest, on any number of threads',
+    '%s: a candidate alone equals itself in any forest, in any parts, on any number of threads',
     async (plan) => {
       await fc.assert(
-        fc.asyncProperty(forest, fc.nat(THREADS.length - 1), async ({ prompts, candidates }, threads) => {
+        fc.asyncProperty(forest, fc.nat(ENGINES.length - 1), async ({ prompts, candidates }, engine) => {
           const batch = candidates.map(({ prompt, tokens }) => ({
             prompt: prompt % prompts.length,
             tokens: ids(tokens),
           }));
-          const together = await outputs(threads, plan, { prompts: prompts.map(ids), candidates: batch });
+          const together = await outputs(engine, plan, { prompts: prompts.map(ids), candidates: batch });
           for (const [n, { prompt, tokens }] of batch.entries())
             expect(together[n]).toEqual(
               await alone(plan, { prompt: prompts[prompt] ?? [], candidate: [...tokens] }),

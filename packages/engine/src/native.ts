@@ -40,10 +40,28 @@ export interface NativeModel {
 
 /** How to load a base. */
 export interface NativeOptions {
-  readonly weightType: 'f32' | 'bf16';
+  readonly weightType: 'auto' | 'f32' | 'bf16' | 'int8' | 'stored';
   /** 0: all cores. */
   readonly threads: number;
   readonly isa: string;
+  /** Empty: none. */
+  readonly cacheDirectory: string;
+  readonly maxRows: number;
+}
+
+/** What a loaded engine says of itself. */
+export interface NativeInfo {
+  readonly isa: string;
+  readonly threads: number;
+  readonly weightType: 'f32' | 'bf16' | 'int8' | 'stored';
+  readonly packed: 'not_cached' | 'written' | 'mapped' | 'not_writable';
+}
+
+/** Bytes in use. */
+export interface NativeMemory {
+  readonly baseBytes: number;
+  readonly taskBytes: number;
+  readonly workspaceBytes: number;
 }
 
 /** LoRA on one linear layer. */
@@ -92,11 +110,12 @@ export interface NativeEvaluation {
 
 /** The addon's handle of one engine. Promises reject with an Error that has `code`, `reason` and `field`. */
 export interface NativeEngine {
-  load(model: NativeModel, options: NativeOptions): Promise<{ isa: string; threads: number }>;
+  load(model: NativeModel, options: NativeOptions): Promise<NativeInfo>;
   addTask(task: NativeTask): Promise<number>;
   removeTask(handle: number): Promise<void>;
   /** `cancel` ends the work between two layers; the promise then rejects with CANCELLED. */
   evaluate(handle: number, batch: NativeBatch): { promise: Promise<NativeEvaluation>; cancel: () => void };
+  memory(): Promise<NativeMemory>;
   dispose(): Promise<void>;
 }
 

@@ -23,7 +23,7 @@ it('SmolLM2-135M from its GGUF has the hidden states of transformers', async () 
   if (!existsSync(base))
     return console.warn('not run: the real base is not in the cache (dmoerm base pull smollm2-135m)');
   const model = await openBase(base);
-  await using engine = await createEngine(model);
+  await using engine = await createEngine(model, { weightType: 'f32' });
   const head = { weight: new Float32Array(model.config.hiddenSize), bias: 0 };
   const task = await engine.addTask({
     plan: { type: 'full' },

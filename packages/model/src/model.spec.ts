@@ -114,6 +114,7 @@ it.each([NaN, Infinity])(
         evaluation.embeddings[handle.expertCount * real.info.hiddenSize + 3] = poison;
         return evaluation;
       },
+      memory: () => real.memory(),
       [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
     };
     const poisoned = await loadModel(bundle, { engine: faulty });

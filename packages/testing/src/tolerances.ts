@@ -9,6 +9,8 @@ export const TOLERANCES = {
   float32Scores: 1e-4,
   /** bfloat16 weights against float32: 8 bits of mantissa. */
   bfloat16Embeddings: 3e-2,
+  /** 8-bit weights and activations against float32: a few per mille of the largest value at every product. */
+  int8Embeddings: 8e-2,
 } as const;
 
 /** Largest |a - b| relative to the largest |b|; Infinity if lengths differ or a value is not finite. */

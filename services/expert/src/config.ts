@@ -20,12 +20,23 @@ export const EXPERT_CONFIG = defineConfig({
       why: 'Threads of the engine; 0 takes all cores. Give the cores of the container where it has a limit.',
     },
     weightType: {
-      schema: z.enum(['f32', 'bf16']),
-      default: 'f32',
-      why: "Type of the base's weights in memory; bf16 halves the memory and moves scores within the tolerance table.",
+      schema: z.enum(['auto', 'f32', 'bf16', 'int8', 'stored']),
+      default: 'auto',
+      why:
+        "The base's weights in memory: bf16 halves them, int8 quarters them, stored keeps the file's own; each moves scores within the " +
+        'tolerance table. auto is bf16 where the processor multiplies it markedly faster than float32, else f32.',
     },
     isa: {
-      schema: z.enum(['auto', 'reference', 'avx2', 'avx512', 'avx512_bf16']),
+      schema: z.enum([
+        'auto',
+        'reference',
+        'avx2',
+        'avx_vnni',
+        'avx512',
+        'avx512_vnni',
+        'avx512_bf16',
+        'amx',
+      ]),
       default: 'auto',
       why: 'Instruction set of the engine; scores are equal to the bit only on the same one.',
     },

@@ -1,0 +1,170 @@
+// Matrix products of this machine's widest unit against the machine's own peak and, where it was there at
+// build time, against oneDNN, in turns. Prints JSON lines: the records of the architecture, section 9.
+//
+// gemm_bench [--quick] [--peak] [--threads N] [--isa NAME]
+//   --peak   the machine's peaks only
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "dmoerm/ops.h"
+#include "onednn_peer.h"
+#include "peak.h"
+
+namespace {
+
+using namespace dmoerm;
+
+struct Options {
+  bool quick = false;
+  bool peak_only = false;
+  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::string isa = "auto";
+};
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::vector<float> random(int64_t count, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(count);
+  for (float& value : values) value = uniform(generator);
+  return values;
+}
+
+/// One product as the engine runs it; rows are packed already, as the ops before it leave them.
+class Own {
+ public:
+  Own(const Ops& ops, ThreadPool& pool, WeightType type, int64_t M, int64_t N, int64_t K)
+      : ops_(ops), pool_(pool), N_(N), y_(M * N) {
+    for (int64_t row = 0; row < M; row += ops.panel_rows)
+      panels_.push_back(
+          {row, std::min(ops.panel_rows, M - row), 0, static_cast<int64_t>(panels_.size())});
+    ops.pack_rows(x_, ops.row_type(type), random(M * K, 1).data(), K, panels_, 0, count(), {},
+                  pool);
+    ops.pack_matrix(w_, random(N * K, 2).data(), N, K, type, pool);
+  }
+
+  void run() {
+    ops_.linear(y_.data(), {&panels_, 0, count(), &x_, &w_, nullptr, N_, nullptr, nullptr}, false,
+                scratch_, pool_);
+  }
+
+ private:
+  int64_t count() const { return static_cast<int64_t>(panels_.size()); }
+
+  const Ops& ops_;
+  ThreadPool& pool_;
+  int64_t N_;
+  std::vector<float> y_;
+  std::vector<Panel> panels_;
+  PackedRows x_;
+  Matrix w_;
+  Scratch scratch_;
+};
+
+void print_product(const Options& options, const char* isa, const bench::Peak& peak, int64_t M,
+                   int64_t N, int64_t K, double own, double peer) {
+  const double operations = 2.0 * static_cast<double>(M * N * K);
+  const double share = operations / own / peak.operations_per_second;
+  std::string name = peak.type + " M=" + std::to_string(M) + " N=" + std::to_string(N) +
+                     " K=" + std::to_string(K) + " threads=" + std::to_string(options.threads) +
+                     " isa=" + isa;
+  std::printf(
+      "{\"bench\":\"gemm\",\"case\":\"%s\",\"metric\":\"share of "
+      "peak\",\"unit\":\"1\",\"value\":%.4f",
+      name.c_str(), share);
+  if (peer > 0)
+    std::printf(",\"peer\":\"oneDNN\",\"peer_value\":%.4f,\"ratio\":%.4f",
+                operations / peer / peak.operations_per_second, peer / own);
+  if (M >= 128) std::printf(",\"goal\":0.9,\"holds\":%s", share >= 0.9 ? "true" : "false");
+  std::printf("}\n");
+  std::fflush(stdout);
+}
+
+void run(const Options& options) {
+  const Ops& ops = select_ops(options.isa.c_str());
+  for (const bench::Peak& peak : bench::measure_peaks(options.threads))
+    std::printf(
+        "{\"bench\":\"peak\",\"case\":\"%s %d threads, "
+        "%s\",\"metric\":\"peak\",\"unit\":\"G/s\",\"value\":%.1f}\n",
+        peak.type.c_str(), options.threads, peak.instruction.c_str(),
+        peak.operations_per_second / 1e9);
+  if (options.peak_only) return;
+
+  ThreadPool pool(options.threads);
+  const std::pair<int64_t, int64_t> shapes[] = {{896, 896}, {4864, 896}, {896, 4864}, {2048, 2048}};
+  const std::vector<int64_t> heights =
+      options.quick ? std::vector<int64_t>{128, 512} : std::vector<int64_t>{12, 64, 128, 512, 2048};
+  const int rounds = options.quick ? 3 : 9;
+  const std::pair<const char*, WeightType> types[] = {
+      {"f32", WeightType::kF32}, {"bf16", WeightType::kBF16}, {"int8", WeightType::kInt8}};
+  for (const auto& [label, type] : types)
+    for (const auto& [N, K] : shapes)
+      for (const int64_t M : heights) {
+        // Peaks move with the clock of a shared machine: taken beside each product.
+        const std::vector<bench::Peak> peaks = bench::measure_peaks(options.threads);
+        const auto peak = std::find_if(peaks.begin(), peaks.end(),
+                                       [&](const bench::Peak& each) { return each.type == label; });
+        if (peak == peaks.end()) continue;
+        Own own(ops, pool, type, M, N, K);
+        const std::unique_ptr<bench::OnednnPeer> peer =
+            bench::make_onednn_peer(label, M, N, K, options.threads);
+        const auto repeats = static_cast<int>(std::clamp(
+            0.05 * peak->operations_per_second / (2.0 * static_cast<double>(M * N * K)), 1.0, 1e4));
+        std::vector<double> own_seconds, peer_seconds;
+        for (int round = -1; round < rounds; ++round) {
+          const double mine = seconds([&] {
+                                for (int i = 0; i < repeats; ++i) own.run();
+                              }) /
+                              repeats;
+          const double theirs = peer == nullptr ? 0 : seconds([&] {
+                                                        for (int i = 0; i < repeats; ++i)
+                                                          peer->run();
+                                                      }) / repeats;
+          if (round < 0) continue;  // warm-up
+          own_seconds.push_back(mine);
+          peer_seconds.push_back(theirs);
+        }
+        print_product(options, ops.name, *peak, M, N, K, median(own_seconds), median(peer_seconds));
+      }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--quick")
+      options.quick = true;
+    else if (flag == "--peak")
+      options.peak_only = true;
+    else if (flag == "--threads" && i + 1 < argc)
+      options.threads = std::atoi(argv[++i]);
+    else if (flag == "--isa" && i + 1 < argc)
+      options.isa = argv[++i];
+    else {
+      std::fprintf(stderr, "usage: gemm_bench [--quick] [--peak] [--threads N] [--isa NAME]\n");
+      return 2;
+    }
+  }
+  run(options);
+}
