@@ -18,7 +18,7 @@ export type WeightName = (typeof WEIGHT_TYPES)[number];
 /** Opens an engine; null, with the reason printed, if it cannot have this base or machine with these options. */
 export async function openEngine(
   base: BaseModel,
-  options: Omit<EngineOptions, 'weightType'> & { readonly weightType: WeightName },
+  options: Omit<EngineOptions, 'weightType'> & { readonly weightType: WeightName | 'auto' },
 ): Promise<Engine | null> {
   try {
     return await createEngine(base, { ...options, weightType: options.weightType as WeightType });

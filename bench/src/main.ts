@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
 import { meshCommand } from './mesh/command';
+import { plansCommand } from './plans/command';
 import { prefillCommand } from './prefill/command';
 
 const program = new Command('npm run bench --')
@@ -11,6 +12,7 @@ const program = new Command('npm run bench --')
 
 program.addCommand(agreementCommand());
 program.addCommand(meshCommand());
+program.addCommand(plansCommand());
 program.addCommand(prefillCommand());
 
 program.parseAsync(process.argv).catch((error: unknown) => {
