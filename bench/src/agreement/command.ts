@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { DmoermError } from '@dmoerm/core';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchAgreement, type AgreementOptions } from './agreement';
 import type { WeightType } from './scorer';
 import { formatReport, toRecords } from './table';
@@ -19,6 +19,8 @@ const NO_DATA =
   '(.jsonl.gz) in the format that `dmoerm train` reads (packages/recipe/src/dataset.ts), made from the public sets that\n' +
   'docs/default-bundle.md names.\n';
 
+const TYPES: readonly WeightType[] = ['bf16', 'int8', 'stored'];
+
 /** `npm run bench -- agreement`. */
 export function agreementCommand(): Command {
   return new Command('agreement')
@@ -31,8 +33,8 @@ export function agreementCommand(): Command {
     .option('--max-tokens <n>', 'most tokens of prompt and response together', parseCount, 256)
     .addOption(
       new Option('--types <names>', 'weight types, by commas')
-        .argParser((text) => text.split(',').map((name) => name.trim() as WeightType))
-        .default(['bf16', 'int8', 'stored'], 'bf16,int8,stored'),
+        .argParser(parseTypes)
+        .default(TYPES, TYPES.join()),
     )
     .option('--bundle <ref>', 'directory, digest or known name', 'default')
     .option('--base <file>', "another file of the bundle's base, e.g. of another quantisation")
@@ -59,6 +61,14 @@ export function agreementCommand(): Command {
         stop(error.message, error.reason === 'DATA_MISSING');
       }
     });
+}
+
+function parseTypes(text: string): WeightType[] {
+  return [...new Set(text.split(','))].map((name) => {
+    const type = TYPES.find((known) => known === name.trim());
+    if (type === undefined) throw new InvalidArgumentError(`of ${TYPES.join(', ')}, separated by commas.`);
+    return type;
+  });
 }
 
 /** Wrong use: says what is missing. */

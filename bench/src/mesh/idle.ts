@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@dmoerm/client';
 import { makeConversation } from './conversations';
 
@@ -21,8 +22,13 @@ const NS_PER_MS = 1e6;
 const SMALL = { promptWords: 20, candidates: 1, candidateWords: 20 };
 
 /** One client, one small request after another; every text is new. */
-export async function measureIdle(client: Client, requests: number, seed: number): Promise<Overhead[]> {
+export async function measureIdle(
+  client: Client,
+  requests: number,
+  seed: number,
+): Promise<{ readonly overheads: readonly Overhead[]; readonly engineMs: readonly number[] }> {
   const overheads: Overhead[] = [];
+  const engineMs: number[] = [];
   for (let i = 0; i < requests; i++) {
     const item = makeConversation(seed + i, SMALL);
     const start = performance.now();
@@ -33,6 +39,7 @@ export async function measureIdle(client: Client, requests: number, seed: number
     const queue = timingsNs.queue / NS_PER_MS;
     const aggregator = timingsNs.aggregate / NS_PER_MS;
     const router = timingsNs.total / NS_PER_MS;
+    engineMs.push(engine);
     overheads.push({
       total: latency - engine,
       client: latency - router,
@@ -41,5 +48,20 @@ export async function measureIdle(client: Client, requests: number, seed: number
       aggregator,
     });
   }
-  return overheads;
+  return { overheads, engineMs };
+}
+
+/**
+ * What one call costs that does nothing, after `silenceMs` without any, milliseconds: caches and processes have cooled down as they do
+ * while the engine works. A small request makes three such calls.
+ */
+export async function measureHop(client: Client, calls: number, silenceMs: number): Promise<number[]> {
+  const latencies: number[] = [];
+  for (let i = 0; i < calls; i++) {
+    await sleep(silenceMs);
+    const start = performance.now();
+    await client.getModel();
+    latencies.push(performance.now() - start);
+  }
+  return latencies;
 }
