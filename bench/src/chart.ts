@@ -5,11 +5,16 @@ import type { BenchRecord } from './records';
 /** A plot, as Vega-Lite describes it. */
 export type Chart = TopLevelSpec;
 
+/** Names of peers are long. */
+const CONFIG = { legend: { labelLimit: 400 } };
+
 /** Draws a chart into an SVG file. */
 export async function writeChart(file: string, chart: Chart): Promise<void> {
   const { compile } = await import('vega-lite');
   const { parse, View } = await import('vega');
-  const view = new View(parse(compile({ background: 'white', ...chart }).spec), { renderer: 'none' });
+  const view = new View(parse(compile({ background: 'white', config: CONFIG, ...chart }).spec), {
+    renderer: 'none',
+  });
   await writeFile(file, await view.toSVG());
   view.finalize();
 }

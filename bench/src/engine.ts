@@ -4,24 +4,22 @@ import {
   type EngineOptions,
   type ExpertSpec,
   type TaskHandle,
+  type WeightType,
 } from '@dmoerm/engine';
 import { DmoermError } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
 import { progress } from './progress';
 
-type WeightType = NonNullable<EngineOptions['weightType']>;
-
 /** Types of weights to measure. */
-export const WEIGHT_TYPES = ['f32', 'bf16', 'int8', 'stored'] as const;
-export type WeightName = (typeof WEIGHT_TYPES)[number];
+export const WEIGHT_TYPES: readonly WeightType[] = ['f32', 'bf16', 'int8', 'stored'];
 
 /** Opens an engine; null, with the reason printed, if it cannot have this base or machine with these options. */
 export async function openEngine(
   base: BaseModel,
-  options: Omit<EngineOptions, 'weightType'> & { readonly weightType: WeightName | 'auto' },
+  options: EngineOptions & { readonly weightType: WeightType | 'auto' },
 ): Promise<Engine | null> {
   try {
-    return await createEngine(base, { ...options, weightType: options.weightType as WeightType });
+    return await createEngine(base, options);
   } catch (error) {
     if (!(error instanceof DmoermError)) throw error;
     if (error.code !== 'UNIMPLEMENTED' && error.code !== 'INVALID_ARGUMENT') throw error;

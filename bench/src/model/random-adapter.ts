@@ -53,6 +53,7 @@ function peftConfig(shape: Shape, spec: AdapterSpec): object {
     lora_alpha: 2 * spec.rank,
     lora_dropout: 0,
     bias: 'none',
+    init_lora_weights: true,
     inference_mode: true,
     target_modules: [...targetsOf(spec.targets)],
     layers_to_transform: spec.topLayers === shape.layerCount ? null : adaptedLayers(shape, spec),

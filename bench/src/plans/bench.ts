@@ -1,6 +1,6 @@
-import type { Engine, SharingPlan } from '@dmoerm/engine';
+import type { Engine, SharingPlan, WeightType } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
-import { openEngine, type WeightName } from '../engine';
+import { openEngine } from '../engine';
 import { halfBillionBase } from '../model/random-base';
 import { budget, type Budgeted, type Divisible } from '../parts';
 import type { LlamaPeer } from '../peers/llama';
@@ -18,7 +18,7 @@ import { caseTokens, expertAdapters, planName, type PlanCase } from './work';
 export interface PlansOptions {
   readonly cases: readonly PlanCase[];
   readonly plans: readonly SharingPlan[];
-  readonly weights: WeightName | 'auto';
+  readonly weights: WeightType | 'auto';
   readonly rounds: number;
   /** Longest time for a peer or naive loop in one round, seconds; they measure a part where all takes longer. */
   readonly budgetSeconds: number;

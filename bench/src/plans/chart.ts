@@ -15,6 +15,8 @@ export function plansChart(records: readonly BenchRecord[]): Chart {
       column: { field: 'candidates', title: 'candidates N' },
     },
     spec: {
+      width: 320,
+      height: 200,
       layer: [
         {
           mark: 'bar',

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { WEIGHT_TYPES, type WeightName } from '../engine';
+import type { WeightType } from '@dmoerm/engine';
+import { WEIGHT_TYPES } from '../engine';
 import { addCommonOptions, parseCount, parseCounts, type CommonOptions } from '../options';
 import { report } from '../report';
 import { benchPlans } from './bench';
@@ -12,7 +13,7 @@ interface PlansCommandOptions extends CommonOptions {
   readonly candidates?: readonly number[];
   readonly promptTokens: number;
   readonly candidateTokens: number;
-  readonly weights: WeightName | 'auto';
+  readonly weights: WeightType | 'auto';
 }
 
 /** Time for a peer in a case, all rounds together, seconds. */

@@ -1,5 +1,5 @@
+import type { WeightType } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
-import type { WeightName } from '../engine';
 import { baseFlops } from '../flops';
 import { measurePeaks } from '../peak';
 import { progress } from '../progress';
@@ -14,7 +14,7 @@ import { PrefillPeers, type Prefiller } from './peers';
 export interface PrefillOptions {
   readonly models: readonly ModelName[];
   /** Of the engine. */
-  readonly weights: readonly WeightName[];
+  readonly weights: readonly WeightType[];
   /** Tokens. */
   readonly lengths: readonly number[];
   readonly rounds: number;
@@ -92,12 +92,12 @@ interface Outcome {
 
 function describe({ model, tokens, own, others, speeds, base, peaks }: Outcome): BenchRecord[] {
   const goals = model === GOAL_CASE.model && tokens === GOAL_CASE.tokens ? speedGoals(speeds) : [];
-  return own.flatMap(({ name: weights }) => {
+  return own.flatMap(({ name: weights, isa }) => {
     const value = speeds.get(weights) ?? NaN;
     const common = {
       bench: 'prefill',
       case: `${model} ${weights} T=${tokens}`,
-      parameters: { model, weights, tokens },
+      parameters: { model, weights, tokens, ...(isa === undefined ? {} : { isa }) },
     };
     const speed: Measured = { ...common, metric: 'prefill', unit: 'tokens/s', value };
     const comparisons = others.map(({ name: peer }) =>
@@ -126,7 +126,7 @@ function describe({ model, tokens, own, others, speeds, base, peaks }: Outcome):
 /** bf16 against the faster type of llama.cpp, int8 against ONNX Runtime's. */
 function speedGoals(
   speeds: ReadonlyMap<string, number>,
-): { weights: WeightName; peer: string; goal: Goal }[] {
+): { weights: WeightType; peer: string; goal: Goal }[] {
   const [llama] = [...speeds].filter(([name]) => name.startsWith('llama.cpp')).sort((a, b) => b[1] - a[1]);
   return [
     { weights: 'bf16', peer: llama?.[0] ?? 'llama.cpp', goal: { bound: 'at least', value: 2.2 } },

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { WEIGHT_TYPES, type WeightName } from '../engine';
+import type { WeightType } from '@dmoerm/engine';
+import { WEIGHT_TYPES } from '../engine';
 import { addCommonOptions, parseCounts, type CommonOptions } from '../options';
 import { report } from '../report';
 import { benchPrefill } from './bench';
@@ -8,7 +9,7 @@ import { MODEL_NAMES, type ModelName } from './models';
 
 interface PrefillCommandOptions extends CommonOptions {
   readonly models?: readonly ModelName[];
-  readonly weights: readonly WeightName[];
+  readonly weights: readonly WeightType[];
   readonly lengths?: readonly number[];
 }
 

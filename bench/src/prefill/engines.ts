@@ -1,6 +1,6 @@
-import type { Engine } from '@dmoerm/engine';
+import type { Engine, WeightType } from '@dmoerm/engine';
 import type { BaseModel } from '@dmoerm/weights';
-import { addPlainTask, openEngine, timeSequence, type WeightName } from '../engine';
+import { addPlainTask, openEngine, timeSequence } from '../engine';
 import type { Prefiller } from './peers';
 
 /** One engine per type of weights, all on one base. */
@@ -12,7 +12,7 @@ export interface PrefillEngines extends AsyncDisposable {
 /** Opens the engines; types that cannot be had are left out, with the reason printed. */
 export async function openEngines(
   base: BaseModel,
-  options: { readonly weights: readonly WeightName[]; readonly threads: number },
+  options: { readonly weights: readonly WeightType[]; readonly threads: number },
 ): Promise<PrefillEngines> {
   const engines: Engine[] = [];
   const prefillers: Prefiller[] = [];
@@ -20,7 +20,7 @@ export async function openEngines(
     const engine = await openEngine(base, { weightType, threads: options.threads });
     if (engine === null) continue;
     engines.push(engine);
-    prefillers.push({ name: weightType, prefill: await prefillOf(engine) });
+    prefillers.push({ name: weightType, isa: engine.info.isa, prefill: await prefillOf(engine) });
   }
   return {
     prefillers,

@@ -7,6 +7,8 @@ import type { ModelFiles } from './models';
 /** A way to pass one sequence through a model. */
 export interface Prefiller {
   readonly name: string;
+  /** Instructions that the engine uses. */
+  readonly isa?: string;
   /** Seconds of each of several passes; null: it is not here. */
   readonly prefill: ((tokens: Int32Array, repeats: number) => Promise<readonly number[]>) | null;
 }
