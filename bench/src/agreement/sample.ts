@@ -25,6 +25,9 @@ export interface SampleOptions {
 /** Decides the order of the pairs. */
 export const SAMPLE_SEED = 1;
 
+/** Texts that would need longer tokens to fit are left out without tokenising them; on average a token has four or five. */
+const MOST_CHARACTERS_PER_TOKEN = 6;
+
 /**
  * Pairs of the model's tasks in a fixed order: one in turn from each source of each task, by the hash of seed and pair; no ties, one
  * pair a prompt, all splits. A smaller sample is the start of a larger one.
@@ -83,6 +86,9 @@ function* fitting(
   for (const { key, pair } of stratum) {
     const { task, source, prompt_id: prompt, messages, chosen, rejected } = pair;
     if (prompts.has(prompt)) continue;
+    const promptLength = messages.reduce((sum, { content }) => sum + content.length, 0);
+    if (promptLength + Math.max(chosen.length, rejected.length) > MOST_CHARACTERS_PER_TOKEN * maxTokens)
+      continue;
     const item = model.prepare(task, {
       prompt: { type: 'conversation', messages },
       candidates: [chosen, rejected],
