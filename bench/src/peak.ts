@@ -5,20 +5,21 @@ import type { BenchRecord } from './records';
 import { ROOT } from './paths';
 import { progress } from './progress';
 
-/** The machine's peak in GFLOP/s (int8: GOP/s) on `threads` threads by data type, as the native bench measures it; empty without it. */
+/** The machine's peak in GFLOP/s (int8: GOP/s) on `threads` threads by type of weights, as the native bench measures it; empty without it. */
 export function measurePeaks(threads: number): ReadonlyMap<string, number> {
   const bench = join(ROOT, 'native', 'build', 'gemm_bench');
   if (!existsSync(bench)) {
     progress('native/build/gemm_bench is missing: no share of the peak');
     return new Map();
   }
-  const run = spawnSync(bench, ['--peak', '--json', '-'], { encoding: 'utf8' });
+  const run = spawnSync(bench, ['--peak', '--threads', `${threads}`], { encoding: 'utf8' });
   const lines = run.stdout.split('\n').filter((line) => line.startsWith('{'));
   const records = lines.map((line) => JSON.parse(line) as Partial<BenchRecord>);
-  const suffix = new RegExp(`^(\\w+) ${threads} threads?$`);
+  // As in `bf16 2 threads, vdpbf16ps zmm`.
+  const pattern = new RegExp(`^(\\w+) ${threads} threads?\\b`);
   return new Map(
     records.flatMap(({ metric, case: name = '', value }) => {
-      const type = suffix.exec(name)?.[1];
+      const type = pattern.exec(name)?.[1];
       return metric === 'peak' && type !== undefined && value !== undefined ? [[type, value] as const] : [];
     }),
   );
