@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { readDataset } from '@dmoerm/recipe';
 import { compare, type Figures } from './figures';
@@ -83,6 +83,12 @@ export async function benchAgreement(options: AgreementOptions): Promise<Agreeme
     if (reference === undefined) throw new Error('float32 is not loaded');
     const { pairs: count, maxTokens } = options;
     const sample = drawSample(preferences, reference.model, { count, maxTokens });
+    if (sample.length === 0)
+      throw invalidArgument(
+        '--max-tokens',
+        'EMPTY_SAMPLE',
+        `no pair of the bundle's tasks has at most ${maxTokens} tokens`,
+      );
     await scoreAll(sample, scorers);
     return {
       sample: {

@@ -19,7 +19,10 @@ interface Measured {
 
 /** How far a weight type keeps to float32 in one measure. */
 export interface Row {
-  /** `reward`, `mean` (of the standardised scores), `scores` (single ones pooled) or `score <capability>`. */
+  /**
+   * `reward`, `mean` (of the standardised scores), `scores` or `score <capability>`. `scores` pools all single ones: those of a pair
+   * are not independent, the interval is too narrow.
+   */
   readonly measure: string;
   /** Null: all tasks. */
   readonly task: string | null;
