@@ -35,8 +35,10 @@ export async function serve(bundle: string, env: NodeJS.ProcessEnv): Promise<Ser
   };
   const ready = await Promise.race([appears(), ended.then(() => false)]);
   watcher.close();
-  if (!ready)
+  if (!ready) {
+    await rm(folder, { recursive: true, force: true });
     throw new Error(`the mesh did not start: ${log.trim().split('\n').slice(-LAST_LINES).join('\n')}`);
+  }
   const { router } = JSON.parse(readFileSync(readyFile, 'utf8')) as { router: string };
   return {
     address: router,
