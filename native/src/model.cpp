@@ -169,7 +169,7 @@ class Forward {
     const int64_t width = c_.head_count * c_.head_dim;
     w_.attended.reserve(rows_.count * width);
     ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
-                   rows_.segments, shape, w_.scratch, pool_);
+                   rows_.segments, shape, lora_rows_, w_.scratch, pool_);
     const int64_t end = rows_.panel_count();
     pack(w_.input, w_.attended.data(), width, l, Site::kOutput, {}, 0, end);
     const PackedRows* u = down(w_.low_rank, w_.input, l, Site::kOutput, 0, end);

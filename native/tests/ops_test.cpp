@@ -343,26 +343,34 @@ std::vector<double> naive_attention(const AttentionCase& c, const AttentionData&
 }
 
 std::vector<float> run_attention(const Ops& ops, const AttentionCase& c, const AttentionData& data,
-                                 int threads) {
+                                 int threads, RowType type = RowType::kF32) {
   ThreadPool pool(threads);
   Scratch scratch;
   std::vector<float> out(data.rows * c.shape.heads * c.shape.head_dim);
   ops.attention(out.data(), data.q.data(), data.k.data(), data.v.data(), data.rows, data.segments,
-                c.shape, scratch, pool);
+                c.shape, type, scratch, pool);
   return out;
 }
 
 /// The candidate's rows when its prompt is copied in front of it, as one segment.
-void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c) {
+void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c, RowType type) {
   const AttentionData data = attention_data(c);
-  const std::vector<float> shared = run_attention(ops, c, data, 2);
+  const std::vector<float> shared = run_attention(ops, c, data, 2, type);
   const int64_t query = c.shape.heads * c.shape.head_dim;
   const int64_t key = c.shape.kv_heads * c.shape.head_dim;
   for (size_t i = 1; i < data.segments.size(); ++i) {
     const AttentionSegment& segment = data.segments[i];
     AttentionData alone;
     alone.rows = c.prompt + segment.query_count;
-    alone.segments.push_back({0, alone.rows, 0, {{0, alone.rows}}});
+    // bfloat16 pairs begin with a span: there the prompt stays a node of its own.
+    if (type == RowType::kF32)
+      alone.segments.push_back({0, alone.rows, 0, {{0, alone.rows}}});
+    else
+      alone.segments = {{0, c.prompt, 0, {{0, c.prompt}}},
+                        {c.prompt,
+                         segment.query_count,
+                         c.prompt,
+                         {{0, c.prompt}, {c.prompt, segment.query_count}}}};
     const auto join = [&](const std::vector<float>& from, int64_t width) {
       std::vector<float> to(from.begin(), from.begin() + c.prompt * width);
       const auto own = from.begin() + segment.query_row * width;
@@ -372,7 +380,7 @@ void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c) {
     alone.q = join(data.q, query);
     alone.k = join(data.k, key);
     alone.v = join(data.v, key);
-    const std::vector<float> out = run_attention(ops, c, alone, 1);
+    const std::vector<float> out = run_attention(ops, c, alone, 1, type);
     require_same_bits(out.data() + c.prompt * query, shared.data() + segment.query_row * query,
                       segment.query_count * query,
                       "candidate " + std::to_string(i - 1) + " changed with a shared prompt");
@@ -545,15 +553,32 @@ void test_unit(const Ops& ops) {
       require_all_close(run_attention(ops, cases[i], data, 2), naive_attention(cases[i], data),
                         kExpTolerance);
     });
-    run("attention case " + std::to_string(i) + ", shared and unshared prompt",
-        [&] { shared_prompt_changes_no_bit(ops, cases[i]); });
+    run("attention case " + std::to_string(i) + ", shared and unshared prompt", [&] {
+      for (const RowType type : {RowType::kF32, RowType::kBF16})
+        shared_prompt_changes_no_bit(ops, cases[i], type);
+    });
+    run("attention case " + std::to_string(i) + ", bfloat16 products", [&] {
+      const AttentionData data = attention_data(cases[i]);
+      // Rounding moves a product of D terms of size about 1 by up to 2^-8 sqrt(D), and so its weight.
+      require_all_close(run_attention(ops, cases[i], data, 2, RowType::kBF16),
+                        naive_attention(cases[i], data), 3e-2);
+    });
   }
-  run("a NaN key reaches the output", [&] {
-    AttentionData data = attention_data(cases[1]);
-    data.k[0] = NAN;
-    const std::vector<float> out = run_attention(ops, cases[1], data, 1);
-    require(std::isnan(out[0]), "the NaN was swallowed");
-  });
+  for (const RowType type : {RowType::kF32, RowType::kBF16})
+    run("a NaN key or value reaches its own node's output and no other", [&] {
+      const AttentionCase& c = cases[1];
+      AttentionData data = attention_data(c);
+      const int64_t width = c.shape.heads * c.shape.head_dim;
+      const int64_t key = c.shape.kv_heads * c.shape.head_dim;
+      // The second candidate's first row follows the first candidate's last of five: an odd pair's neighbour.
+      const int64_t first = data.segments[2].query_row;
+      data.k[first * key] = NAN;
+      data.v[first * key + 1] = NAN;
+      const std::vector<float> out = run_attention(ops, c, data, 1, type);
+      require(std::isnan(out[first * width]) && std::isnan(out[first * width + 1]),
+              "the NaN was swallowed");
+      for (int64_t i = 0; i < first * width; ++i) require(std::isfinite(out[i]), "the NaN spread");
+    });
 }
 
 }  // namespace

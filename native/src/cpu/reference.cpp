@@ -199,8 +199,8 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t 
 
 void attention(float* out, const float* q, const float* k, const float* v,
                int64_t,  // key_rows: sizes no loop here
-               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, Scratch&,
-               ThreadPool& pool) {
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, RowType,
+               Scratch&, ThreadPool& pool) {
   const int64_t D = shape.head_dim;
   const int64_t group = shape.heads / shape.kv_heads;
   pool.run(static_cast<int64_t>(segments.size()) * shape.heads, [&](int64_t task, int) {
