@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
+import { loraCommand } from './lora/command';
 import { meshCommand } from './mesh/command';
 import { plansCommand } from './plans/command';
 import { prefillCommand } from './prefill/command';
+import { startCommand } from './start/command';
 
 const program = new Command('npm run bench --')
   .description(
@@ -11,9 +13,11 @@ const program = new Command('npm run bench --')
   .showHelpAfterError();
 
 program.addCommand(agreementCommand());
+program.addCommand(loraCommand());
 program.addCommand(meshCommand());
 program.addCommand(plansCommand());
 program.addCommand(prefillCommand());
+program.addCommand(startCommand());
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

@@ -6,8 +6,6 @@ import { Random } from './random';
 import { linearShape, moduleName, targetsOf, type Shape, type Targets } from './shape';
 import { makeOnce } from './whole';
 
-const STD = 0.02;
-
 /** Which adapter; equal specs give equal bytes. */
 export interface AdapterSpec {
   /** Tells the experts of a task apart. */
@@ -68,7 +66,7 @@ function adapterTensors(shape: Shape, spec: AdapterSpec) {
       const tensor = (matrix: 'A' | 'B', sizes: readonly [number, number]) => ({
         name: `${name}.lora_${matrix}.weight`,
         shape: sizes,
-        data: new Random(`${spec.index} ${name} ${matrix}`).normals(sizes[0] * sizes[1], STD),
+        data: new Random(`${spec.index} ${name} ${matrix}`).weights(sizes[0] * sizes[1]),
       });
       return [tensor('A', [spec.rank, inner]), tensor('B', [out, spec.rank])];
     }),

@@ -7,7 +7,6 @@ import { HALF_BILLION, linearLayers, moduleName, type Shape } from './shape';
 import { makeOnce } from './whole';
 import { writeBf16Safetensors, type Bf16Tensor } from './write-bf16';
 
-const STD = 0.02;
 const BIASED: readonly string[] = ['q_proj', 'k_proj', 'v_proj'];
 
 /** The random base of half a billion parameters, a Hugging Face folder; written when it is first asked for. */
@@ -61,7 +60,7 @@ function layerTensors(shape: Shape, prefix: string): Bf16Tensor[] {
 }
 
 function noise(name: string, shape: readonly number[]): Bf16Tensor {
-  return { name, shape, make: (length) => new Random(name).normalsBf16(length, STD) };
+  return { name, shape, make: (length) => new Random(name).weightsBf16(length) };
 }
 
 function ones(name: string, size: number): Bf16Tensor {

@@ -1,0 +1,34 @@
+import type { WeightType } from '@dmoerm/engine';
+import { Command, Option } from 'commander';
+import { WEIGHT_TYPES } from '../engine';
+import { addCommonOptions, type CommonOptions } from '../options';
+import { report } from '../report';
+import { benchLora } from './bench';
+import { CASES, QUICK_CASES } from './cases';
+import { loraChart } from './chart';
+
+interface LoraCommandOptions extends CommonOptions {
+  readonly weights: WeightType | 'auto';
+}
+
+/** `npm run bench -- lora`. */
+export function loraCommand(): Command {
+  const command = new Command('lora')
+    .description(
+      'What the adapters of K experts cost on top of K passes of the plain 0.5B base in the same engine, against K, N and tokens,\n' +
+        'beside the operations that they add.',
+    )
+    .addOption(
+      new Option('--weights <type>', 'of the engine').choices(['auto', ...WEIGHT_TYPES]).default('auto'),
+    );
+  return addCommonOptions(command).action(async (options: LoraCommandOptions) => {
+    const { quick, threads, weights } = options;
+    const records = await benchLora({
+      cases: quick ? QUICK_CASES : CASES,
+      weights,
+      rounds: options.rounds ?? (quick ? 3 : 5),
+      threads,
+    });
+    await report(records, { ...options, chart: loraChart });
+  });
+}
