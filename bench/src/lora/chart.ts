@@ -1,33 +1,25 @@
 import type { Chart } from '../chart';
 import type { BenchRecord } from '../records';
 
-/** Overhead of every case and kind of adapter, as measured and as its operations say. */
+/** Overhead of every case, as measured and as the operations added say. */
 export function loraChart(records: readonly BenchRecord[]): Chart {
   const overheads = records.filter(({ unit, peer }) => unit === '%' && peer !== undefined);
-  const row = ({ parameters, case: name }: BenchRecord) => ({
-    adapter: parameters?.['adapter'],
-    work: name.replace(` ${parameters?.['adapter']}`, ''),
-  });
   return {
-    title: 'LoRA over K base passes, %',
+    title: 'LoRA over K base passes',
     data: {
-      values: overheads.flatMap((record) => [
-        { ...row(record), what: 'measured', percent: record.value },
-        { ...row(record), what: 'operations', percent: record.peer_value },
+      values: overheads.flatMap(({ case: row, value, peer, peer_value }) => [
+        { row, what: 'time added', percent: value },
+        { row, what: peer, percent: peer_value },
       ]),
     },
-    facet: { row: { field: 'adapter', title: null, sort: null } },
-    resolve: { scale: { x: 'independent' } },
-    spec: {
-      width: { step: 18 },
-      height: 140,
-      mark: 'bar',
-      encoding: {
-        x: { field: 'work', type: 'nominal', title: null, sort: null },
-        xOffset: { field: 'what', sort: null },
-        y: { field: 'percent', type: 'quantitative', title: '%' },
-        color: { field: 'what', type: 'nominal', title: null, sort: null },
-      },
+    width: 400,
+    height: { step: 20, for: 'position' },
+    mark: 'bar',
+    encoding: {
+      y: { field: 'row', type: 'nominal', title: null, sort: null, axis: { labelLimit: 400 } },
+      yOffset: { field: 'what', sort: null },
+      x: { field: 'percent', type: 'quantitative', title: '%' },
+      color: { field: 'what', type: 'nominal', title: null, sort: null },
     },
   };
 }
