@@ -12,6 +12,8 @@ const { INT, FLOAT: FLOAT_ATTRIBUTE } = onnx.AttributeProto.AttributeType;
 const MICROSOFT = 'com.microsoft';
 const { EXTERNAL } = onnx.TensorProto.DataLocation;
 const PAGE = 4096;
+/** Longest sequence. */
+const MAX_TOKENS = 8192;
 const EPSILON = 1e-6;
 const ROPE_BASE = 1e6;
 
@@ -19,11 +21,11 @@ const ROPE_BASE = 1e6;
  * Writes `file` and `file.data`. `type` is `fp32`, or `int8`: whole-number products with rows quantised as they come, and made-up scales
  * (speed only). Inputs: x [1, T, d], last [1] (T - 1), total (T); output: hidden states [1, T, d].
  */
-export function writeDecoder(file, shape, type, maxTokens) {
+export function writeDecoder(file, shape, type) {
   const { hiddenSize: d, headCount, kvHeadCount, headDim, ffnSize, layerCount } = shape;
   const graph = new Graph(`${file}.data`, type);
-  graph.constant('rope.cos', [maxTokens, headDim / 2], ropeTable(maxTokens, headDim, Math.cos));
-  graph.constant('rope.sin', [maxTokens, headDim / 2], ropeTable(maxTokens, headDim, Math.sin));
+  graph.constant('rope.cos', [MAX_TOKENS, headDim / 2], ropeTable(headDim, Math.cos));
+  graph.constant('rope.sin', [MAX_TOKENS, headDim / 2], ropeTable(headDim, Math.sin));
   let hidden = 'x';
   for (let layer = 0; layer < layerCount; layer++) {
     const at = (name) => `${layer}.${name}`;
@@ -172,9 +174,9 @@ export function madeUp(dims, Type, scale) {
   });
 }
 
-function ropeTable(tokens, headDim, of) {
+function ropeTable(headDim, of) {
   const half = headDim / 2;
-  return Float32Array.from({ length: tokens * half }, (_, i) =>
+  return Float32Array.from({ length: MAX_TOKENS * half }, (_, i) =>
     of(Math.floor(i / half) * ROPE_BASE ** ((-2 * (i % half)) / headDim)),
   );
 }

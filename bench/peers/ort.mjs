@@ -1,7 +1,7 @@
 // ONNX Runtime as a peer.
 //
 // Usage: ort.mjs FOLDER THREADS, then JSON lines:
-//   {op: "load", model, shape, type, maxTokens}   writes and loads a decoder of that shape; type fp32 or int8
+//   {op: "load", model, shape, type}              loads a decoder of that shape, written when it is first asked for; type fp32 or int8
 //   {op: "prefill", model, tokens, repeats}       one sequence of that many tokens -> {seconds: [...]}
 // Weights and rows are made up, so only speed means anything. Rows begin as embeddings, outputs are those after the final norm.
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -21,11 +21,11 @@ function version() {
 }
 
 await serve(version(), {
-  async load({ model, shape, type, maxTokens }) {
+  async load({ model, shape, type }) {
     mkdirSync(folder, { recursive: true });
-    const file = join(folder, `${model}-${maxTokens}.onnx`);
+    const file = join(folder, `${model}.onnx`);
     // The model comes after its data: where it is, both are whole.
-    if (!existsSync(file)) writeDecoder(file, shape, type, maxTokens);
+    if (!existsSync(file)) writeDecoder(file, shape, type);
     const session = await ort.InferenceSession.create(file, {
       executionProviders: ['cpu'],
       intraOpNumThreads: threads,

@@ -16,9 +16,9 @@ export class OnnxRuntimePeer implements AsyncDisposable {
     return this.process.version;
   }
 
-  /** Makes a decoder of a shape, with made-up weights, for at most so many tokens. */
-  async load(model: string, shape: Shape, type: 'fp32' | 'int8', maxTokens: number): Promise<void> {
-    await this.process.ask({ op: 'load', model, shape, type, maxTokens });
+  /** Loads a decoder of a shape, with made-up weights. */
+  async load(model: string, shape: Shape, type: 'fp32' | 'int8'): Promise<void> {
+    await this.process.ask({ op: 'load', model, shape, type });
   }
 
   /** Seconds of each of several passes over one sequence of so many rows. */

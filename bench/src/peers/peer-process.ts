@@ -15,6 +15,8 @@ interface Greeting {
 export class PeerProcess implements AsyncDisposable {
   private stderr = '';
   private waiting: ((answer: unknown) => void) | null = null;
+  /** Why it answers no more. */
+  private ended: string | null = null;
 
   private constructor(
     private readonly name: string,
@@ -29,8 +31,10 @@ export class PeerProcess implements AsyncDisposable {
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line.startsWith('{')) this.settle(JSON.parse(line));
     });
-    child.on('error', (error) => this.settle({ error: error.message }));
-    child.on('exit', (code) => this.settle({ error: `it ended with status ${code}` }));
+    child.on('error', (error) => this.end(error.message));
+    child.on('exit', (code, signal) => this.end(`it ended with ${signal ?? `status ${code}`}`));
+    // What is written to a child that has just ended; `exit` tells it.
+    child.stdin.on('error', () => undefined);
   }
 
   /** Starts it and waits until it is ready. */
@@ -53,6 +57,7 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   private async answer<Answer>(): Promise<Answer> {
+    if (this.ended !== null) throw new Error(`${this.name}: ${this.ended}\n${this.stderr.trim()}`);
     let timer: NodeJS.Timeout | undefined;
     const answer = await new Promise<unknown>((resolve) => {
       this.waiting = resolve;
@@ -62,6 +67,11 @@ export class PeerProcess implements AsyncDisposable {
     const { error } = answer as { error?: string };
     if (error !== undefined) throw new Error(`${this.name}: ${error}\n${this.stderr.trim()}`);
     return answer as Answer;
+  }
+
+  private end(why: string): void {
+    this.ended = why;
+    this.settle({ error: why });
   }
 
   private settle(answer: unknown): void {

@@ -2,6 +2,9 @@ import type { WeightType } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
 import { baseFlops } from '../flops';
 import { measurePeaks } from '../peak';
+import { LlamaPeer } from '../peers/llama';
+import { OnnxRuntimePeer } from '../peers/onnx-runtime';
+import { TransformersPeer } from '../peers/transformers';
 import { progress } from '../progress';
 import { compare, judged, median, type BenchRecord, type Goal, type Measured } from '../records';
 import { randomTokens } from '../tokens';
@@ -32,7 +35,10 @@ export async function benchPrefill(
   options: PrefillOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
   const peaks = measurePeaks(options.threads);
-  await using peers = await PrefillPeers.start(options.threads);
+  await using llama = await LlamaPeer.start(options.threads);
+  await using onnx = await OnnxRuntimePeer.start(options.threads);
+  await using transformers = await TransformersPeer.start(options.threads);
+  const peers = new PrefillPeers(llama, onnx, transformers);
   const records: BenchRecord[] = [];
   for (const model of options.models) records.push(...(await benchModel(model, peers, peaks, options)));
   return { records, peers: peers.versions };

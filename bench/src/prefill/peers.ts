@@ -1,7 +1,7 @@
 import type { BaseModel } from '@dmoerm/weights';
-import { LlamaPeer } from '../peers/llama';
-import { OnnxRuntimePeer } from '../peers/onnx-runtime';
-import { TransformersPeer } from '../peers/transformers';
+import type { LlamaPeer } from '../peers/llama';
+import type { OnnxRuntimePeer } from '../peers/onnx-runtime';
+import type { TransformersPeer } from '../peers/transformers';
 import type { ModelFiles } from './models';
 
 /** A way to pass one sequence through a model. */
@@ -14,18 +14,12 @@ export interface Prefiller {
 }
 
 /** The peers' processes; null: not installed. */
-export class PrefillPeers implements AsyncDisposable {
-  private constructor(
+export class PrefillPeers {
+  constructor(
     private readonly llama: LlamaPeer | null,
     private readonly onnx: OnnxRuntimePeer,
     private readonly transformers: TransformersPeer | null,
   ) {}
-
-  static async start(threads: number): Promise<PrefillPeers> {
-    const llama = await LlamaPeer.start(threads);
-    const onnx = await OnnxRuntimePeer.start(threads);
-    return new PrefillPeers(llama, onnx, await TransformersPeer.start(threads));
-  }
 
   get versions(): Record<string, string> {
     return {
@@ -39,7 +33,7 @@ export class PrefillPeers implements AsyncDisposable {
   async load(files: ModelFiles, base: BaseModel, maxTokens: number): Promise<Prefiller[]> {
     return [
       ...(await this.loadLlama(files, maxTokens)),
-      ...(await this.loadOnnx(files, base, maxTokens)),
+      ...(await this.loadOnnx(files, base)),
       ...(await this.loadTransformers(files)),
     ];
   }
@@ -59,12 +53,12 @@ export class PrefillPeers implements AsyncDisposable {
     return slots;
   }
 
-  private async loadOnnx({ name }: ModelFiles, base: BaseModel, maxTokens: number): Promise<Prefiller[]> {
+  private async loadOnnx({ name }: ModelFiles, base: BaseModel): Promise<Prefiller[]> {
     const { onnx } = this;
     const slots: Prefiller[] = [];
     for (const type of ['fp32', 'int8'] as const) {
       const model = `${name}-${type}`;
-      await onnx.load(model, base.config, type, maxTokens);
+      await onnx.load(model, base.config, type);
       slots.push({
         name: `ORT ${type}`,
         prefill: ({ length }, repeats) => onnx.prefill(model, length, repeats),
@@ -89,10 +83,5 @@ export class PrefillPeers implements AsyncDisposable {
       slots.push({ name: `transformers ${short}`, prefill });
     }
     return slots;
-  }
-
-  /** Ends the processes. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const peer of [this.llama, this.onnx, this.transformers]) await peer?.[Symbol.asyncDispose]();
   }
 }
