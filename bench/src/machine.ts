@@ -25,7 +25,7 @@ export interface Machine {
   readonly features: readonly string[];
   readonly cores: number;
   readonly memory_gib: number;
-  /** Of the last minute, before anything was measured: above 0.5 the figures are those of a busy machine. */
+  /** Load average of the minute before anything was measured. */
   readonly load: number;
   readonly node: string;
   /** Of this repository, `-dirty` if tracked files differ from it. */

@@ -5,6 +5,9 @@ import { progress } from './progress';
 import type { BenchRecord } from './records';
 import { collectNotes, formatTable } from './table';
 
+/** Load average above which others were at work. */
+const BUSY_LOAD = 0.5;
+
 /** Where the figures go besides the terminal. */
 export interface OutputOptions {
   /** JSON lines: `{"machine": ...}`, then a record each. */
@@ -26,7 +29,7 @@ export async function report(records: readonly BenchRecord[], options: ReportOpt
   const machine = describeMachine(options.peers);
   process.stdout.write(`${machineLine(machine)}\n`);
   for (const line of formatTable(records)) process.stdout.write(`${line}\n`);
-  const notes = collectNotes(records);
+  const notes = [...busyNote(machine), ...collectNotes(records)];
   if (notes.length > 0) process.stdout.write(`\n${notes.map((note) => `- ${note}\n`).join('')}`);
   const { json, plot = json?.replace(/(\.jsonl?)?$/, '.svg') } = options;
   if (json !== undefined) {
@@ -37,6 +40,14 @@ export async function report(records: readonly BenchRecord[], options: ReportOpt
     await writeChart(plot, (options.chart ?? ratioChart)(records));
     progress(`plot: ${plot}`);
   }
+}
+
+/** Peers whose threads wait for each other without sleeping lose most where others want the processor too. */
+function busyNote({ load }: Machine): string[] {
+  if (load <= BUSY_LOAD) return [];
+  return [
+    `the machine was busy when this began (load ${load}): ratios to llama.cpp and PyTorch flatter us; measure again`,
+  ];
 }
 
 function machineLine({ processor, features, cores, memory_gib, load, node, commit, peers }: Machine): string {
