@@ -1,15 +1,18 @@
-// Every unit of this machine against naive loops in double, and every unit's rows alone against the
-// same rows in company.
+// Every unit of this machine, and those that can be emulated on it, against naive loops in double, and every unit's
+// rows alone against the same rows in company.
 
 #include "dmoerm/ops.h"
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <vector>
 
 #include "check.h"
+#include "emulated/amx.h"
+#include "emulated/units.h"
 
 namespace {
 
@@ -387,10 +390,14 @@ void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c, RowTyp
   }
 }
 
-void test_unit(const Ops& ops) {
-  const std::string unit = ops.name;
+void test_unit(const Ops& ops, const std::string& unit) {
   const auto run = [&](const std::string& name, const std::function<void()>& body) {
-    test::test(unit + ": " + name, body);
+    test::test(unit + ": " + name, [&] {
+      emulated::take_faults();  // those of a test that failed
+      body();
+      const std::string faults = emulated::take_faults();
+      require(faults.empty(), faults);
+    });
   };
 
   const std::pair<const char*, WeightType> types[] = {
@@ -581,16 +588,69 @@ void test_unit(const Ops& ops) {
     });
 }
 
+struct Unit {
+  const char* name;
+  /// The unit with its missing instruction emulated, and the unit whose machines can run that; or null.
+  const Ops& (*emulated)() = nullptr;
+  const char* emulated_where = nullptr;
+};
+
+constexpr Unit kUnits[] = {{"reference"},
+                           {"avx2"},
+                           {"avx_vnni", avx_vnni_emulated_ops, "avx512_vnni"},
+                           {"avx512"},
+                           {"avx512_vnni"},
+                           {"avx512_bf16"},
+                           {"amx", amx_emulated_ops, "avx512_bf16"}};
+
+/// A unit whose flags the kernel shows is listed, and AMX only where they are shown.
+void units_are_the_processors() {
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  std::string line, flags;
+  while (flags.empty() && std::getline(cpuinfo, line))
+    if (line.starts_with("flags")) flags = line + " ";
+  if (flags.empty())
+    return std::printf("no flags in /proc/cpuinfo: detection not checked\n"), void();
+  const auto shown = [&](const char* flag) {
+    return flags.find(std::string(" ") + flag + " ") != std::string::npos;
+  };
+  const std::vector<std::string> listed = instruction_sets();
+  const auto has = [&](const char* name) {
+    return std::find(listed.begin(), listed.end(), name) != listed.end();
+  };
+  const bool avx2 = shown("avx2") && shown("fma");
+  const bool avx512 =
+      avx2 && shown("avx512f") && shown("avx512bw") && shown("avx512dq") && shown("avx512vl");
+  const bool vnni = avx512 && shown("avx512_vnni");
+  const bool bf16 = vnni && shown("avx512_bf16");
+  require(has("avx2") == avx2 && has("avx512") == avx512, "AVX2 or AVX-512");
+  require(has("avx512_vnni") == vnni && has("avx512_bf16") == bf16, "AVX-512 VNNI or BF16");
+  require(has("avx_vnni") || !(avx2 && shown("avx_vnni")), "AVX-VNNI");  // old kernels hide it
+  // The kernel may refuse the tiles.
+  require(!has("amx") || (shown("amx_tile") && shown("amx_bf16") && shown("amx_int8")), "AMX");
+}
+
 }  // namespace
 
 int main() {
-  for (const char* name :
-       {"reference", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16"}) {
-    const std::vector<std::string> here = instruction_sets();
-    if (std::find(here.begin(), here.end(), name) != here.end())
-      test_unit(select_ops(name));
-    else
-      std::printf("%s: not run, this processor has none\n", name);
+  test::test("the units are the processor's", units_are_the_processors);
+  const std::vector<std::string> listed = instruction_sets();
+  const auto has = [&](const char* name) {
+    return std::find(listed.begin(), listed.end(), name) != listed.end();
+  };
+  for (const Unit& unit : kUnits) {
+    if (has(unit.name)) {
+      std::printf("%s: run natively\n", unit.name);
+      test_unit(select_ops(unit.name), unit.name);
+    } else if (unit.emulated != nullptr && has(unit.emulated_where)) {
+      std::printf("%s: this processor has none; run with its instructions emulated\n", unit.name);
+      test_unit(unit.emulated(), std::string(unit.name) + " emulated");
+    } else if (unit.emulated != nullptr) {
+      std::printf("%s: not run, this processor has none, nor %s, on which it is emulated\n",
+                  unit.name, unit.emulated_where);
+    } else {
+      std::printf("%s: not run, this processor has none\n", unit.name);
+    }
   }
   return test::finish();
 }

@@ -2,6 +2,11 @@
 #include <chrono>
 #include <string>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "dmoerm/error.h"
 #include "dmoerm/ops.h"
 
@@ -36,6 +41,28 @@ bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vn
 
 bool has_avx512_bf16() { return has_avx512_vnni() && __builtin_cpu_supports("avx512bf16"); }
 
+/// CPUID leaf 7, EDX: bits 22 (bfloat16), 24 (tiles), 25 (8 bits). XCR0: bits 17 and 18, the tiles' state, which the
+/// kernel lets a process have that asks for it; asking again changes nothing.
+bool has_amx() {
+  if (!has_avx512_bf16()) return false;
+  uint32_t a = 7, b = 0, c = 0, d = 0;
+  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  constexpr uint32_t kInstructions = 1u << 22 | 1u << 24 | 1u << 25;
+  if ((d & kInstructions) != kInstructions) return false;
+  uint32_t low = 0, high = 0;  // AVX-512 is there, so xgetbv is too
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  constexpr uint32_t kState = 1u << 17 | 1u << 18;
+  if ((low & kState) != kState) return false;
+#ifdef __linux__
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM, which old headers lack
+  constexpr int kTileData = 18;
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
+
 struct Unit {
   const char* name;
   bool (*supported)();
@@ -44,6 +71,7 @@ struct Unit {
 
 /// The widest first.
 constexpr Unit kUnits[] = {
+    {"amx", has_amx, amx_ops},
     {"avx512_bf16", has_avx512_bf16, avx512_bf16_ops},
     {"avx512_vnni", has_avx512_vnni, avx512_vnni_ops},
     {"avx512", has_avx512, avx512_ops},
