@@ -169,7 +169,7 @@ struct Ops {
 
   /// y[row, n] = sum_k x[row, k] w[n, k] + sum_r u[row, r] b[n, r] + bias[n] in this order, added to
   /// what y holds if `accumulate`; y is (T,N). Inputs ascend, one fused multiply-add each (per pair
-  /// in bfloat16); kInt8 sums integers exactly and scales them once.
+  /// in bfloat16, per 32 inputs in tiles); kInt8 sums integers exactly and scales them once.
   void (*linear)(float* y, const Product& product, bool accumulate, Scratch& scratch,
                  ThreadPool& pool);
 
