@@ -58,7 +58,7 @@ class Own {
       panels_.push_back(
           {row, std::min(ops.panel_rows, M - row), 0, static_cast<int64_t>(panels_.size())});
     ops.pack_rows(x_, ops.row_type(type), random(M * K, 1).data(), K, panels_, 0, count(), {},
-                  pool);
+                  scratch_, pool);
     ops.pack_matrix(w_, random(N * K, 2).data(), N, K, type, pool);
   }
 

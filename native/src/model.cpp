@@ -118,10 +118,10 @@ class Forward {
     Workspace::Fork& f = w_.fork;
     const auto pack_both = [&](PackedInput& out) {
       ops_.pack_rows(out.base, base_rows_, w_.hidden.data(), C, rows_.panels, 0,
-                     rows_.panel_count(), norm_of(l), pool_);
+                     rows_.panel_count(), norm_of(l), w_.scratch, pool_);
       if (lora_rows_ != base_rows_)
         ops_.pack_rows(out.lora, lora_rows_, w_.hidden.data(), C, rows_.panels, 0,
-                       rows_.panel_count(), norm_of(l), pool_);
+                       rows_.panel_count(), norm_of(l), w_.scratch, pool_);
     };
     pack_both(f.input);
     base_projection(f.key, l, Target::kK, f.input.base);
@@ -211,12 +211,12 @@ class Forward {
   /// adapters.
   void pack(PackedInput& out, const float* x, int64_t K, int64_t l, Site site, const RmsNorm& norm,
             int64_t begin, int64_t end) {
-    ops_.pack_rows(out.base, base_rows_, x, K, rows_.panels, begin, end, norm, pool_);
+    ops_.pack_rows(out.base, base_rows_, x, K, rows_.panels, begin, end, norm, w_.scratch, pool_);
     const bool adapted = std::any_of(
         rows_.adapters.begin(), rows_.adapters.end(),
         [&](const AdapterWeights* adapter) { return adapter->down(l, site) != nullptr; });
     if (adapted && lora_rows_ != base_rows_)
-      ops_.pack_rows(out.lora, lora_rows_, x, K, rows_.panels, begin, end, norm, pool_);
+      ops_.pack_rows(out.lora, lora_rows_, x, K, rows_.panels, begin, end, norm, w_.scratch, pool_);
   }
 
   const PackedRows& for_lora(const PackedInput& x) const {

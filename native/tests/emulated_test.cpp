@@ -1,5 +1,11 @@
-// The emulated tile instructions against naive loops, and that misuse of tiles does not pass unseen.
+// The emulated instructions against naive loops, that misuse of tiles does not pass unseen, and that what traps is read
+// as it was written.
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -7,7 +13,9 @@
 #include <vector>
 
 #include "check.h"
+#include "dmoerm/ops.h"
 #include "emulated/amx.h"
+#include "emulated/traps.h"
 
 namespace {
 
@@ -197,6 +205,96 @@ void test_quads() {
     }
 }
 
+/// The same sums as test_quads from instructions, with operands of every form: base registers that need a longer
+/// encoding, displacements of one and four bytes, a scaled index, tiles with and without a low number. Where the
+/// processor has AMX it runs them itself.
+void test_trapped_tiles() {
+  std::array<std::array<uint8_t, 64>, 5>
+      places{};  // the configuration, A, B, then twice C, 64 bytes each
+  places[0] = config({0, 1, 0, 0, 1, 0, 0, 1}, {0, 4, 0, 0, 8, 0, 0, 8});
+  const uint8_t a[4] = {200, 3, 0, 255};
+  const int8_t b[8] = {-7, 100, 1, -128, 127, -1, 5, 2};
+  const int32_t start[2] = {1000, -1000};
+  std::memcpy(places[1].data(), a, 4);
+  std::memcpy(places[2].data(), b, 8);
+  std::memcpy(places[3].data(), start, 8);
+  // Rows lie 16 * 8 bytes apart, but all tiles have one.
+  asm volatile(
+      "movq %0, %%r12\n\tmovq %0, %%r13\n\tmovq %0, %%rdx\n\tmovq $16, %%r14\n\t"
+      "ldtilecfg (%%r12)\n\t"
+      "tileloadd 64(%%r13,%%r14,8), %%tmm1\n\t"
+      "tileloadd 128(%%r12,%%r14,8), %%tmm4\n\t"
+      "tileloadd 192(%%rdx,%%r14,8), %%tmm7\n\t"
+      "tdpbusd %%tmm4, %%tmm1, %%tmm7\n\t"
+      "tilestored %%tmm7, 256(%%r13,%%r14,8)\n\t"
+      "tilezero %%tmm7\n\t"
+      "tdpbf16ps %%tmm4, %%tmm1, %%tmm7\n\t"
+      "subq $0x12345, %%rdx\n\t"
+      "tilestored %%tmm7, 0x12385(%%rdx,%%r14,8)\n\t"
+      "tilerelease"
+      :
+      : "r"(places.data())
+      : "rdx", "r12", "r13", "r14", "memory");
+  for (int n = 0; n < 2; ++n) {
+    int32_t got;
+    std::memcpy(&got, &places[4][4 * n], 4);
+    int32_t want = start[n];
+    for (int k = 0; k < 4; ++k) want += a[k] * b[4 * n + k];
+    require(got == want, "8-bit sum " + std::to_string(n) + ": " + std::to_string(got));
+    float product;
+    std::memcpy(&product, &places[1][4 * n], 4);
+    float sum = 0;
+    for (int half = 0; half < 2; ++half) {
+      const auto value = [half](const void* pair) {
+        uint16_t bits;
+        std::memcpy(&bits, static_cast<const uint8_t*>(pair) + 2 * half, 2);
+        return from_bits(static_cast<uint32_t>(bits) << 16);
+      };
+      sum = std::fma(value(a), value(b + 4 * n), sum);
+    }
+    require(product == sum, "bfloat16 sum " + std::to_string(n));
+  }
+  require(emulated::take_faults().empty(), "a fault");
+}
+
+/// vpdpbusd between low and high registers, of both lengths.
+void test_trapped_quads() {
+  std::array<uint8_t, 32> x, w, sums, out[2];
+  for (size_t i = 0; i < 32; ++i) {
+    x[i] = static_cast<uint8_t>(i * 61 + 5);
+    w[i] = static_cast<uint8_t>(i * 83 + 130);
+    sums[i] = static_cast<uint8_t>(i * 19);
+  }
+  asm volatile(
+      "vmovdqu (%0), %%ymm3\n\tvmovdqu (%1), %%ymm14\n\tvmovdqu (%2), %%ymm9\n\t"
+      "vmovdqa %%ymm9, %%ymm2\n\t"
+      "%{vex%} vpdpbusd %%ymm14, %%ymm3, %%ymm9\n\t"
+      "%{vex%} vpdpbusd %%xmm14, %%xmm3, %%xmm2\n\t"
+      "vmovdqu %%ymm9, (%3)\n\tvmovdqu %%ymm2, (%4)\n\tvzeroupper"
+      :
+      : "r"(x.data()), "r"(w.data()), "r"(sums.data()), "r"(out[0].data()), "r"(out[1].data())
+      : "xmm2", "xmm3", "xmm9", "xmm14", "memory");
+  for (int lane = 0; lane < 8; ++lane) {
+    int32_t want, got[2];
+    std::memcpy(&want, &sums[4 * lane], 4);
+    for (int k = 4 * lane; k < 4 * lane + 4; ++k) want += x[k] * static_cast<int8_t>(w[k]);
+    for (int i = 0; i < 2; ++i) std::memcpy(&got[i], &out[i][4 * lane], 4);
+    require(got[0] == want, "lane " + std::to_string(lane));
+    require(got[1] == (lane < 4 ? want : 0), "lane " + std::to_string(lane) + " of the short form");
+  }
+}
+
+void test_other_traps() {
+  const pid_t child = fork();
+  if (child == 0) {
+    asm volatile("ud2");
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  require(WIFSIGNALED(status) && WTERMSIG(status) == SIGILL, "the process went on");
+}
+
 }  // namespace
 
 int main() {
@@ -204,5 +302,14 @@ int main() {
   test::test("emulated tiles: products of bfloat16 pairs", test_pairs);
   test::test("emulated tiles: numbers below the normal ones are 0", test_small_numbers);
   test::test("emulated tiles: products of 8-bit quads", test_quads);
+  emulated::catch_traps();
+  const std::vector<std::string> units = instruction_sets();
+  const bool avx2 = std::find(units.begin(), units.end(), "avx2") != units.end();
+  test::test("traps: tile instructions", test_trapped_tiles);
+  if (avx2)
+    test::test("traps: 8-bit dot products of vectors", test_trapped_quads);
+  else
+    std::printf("traps: 8-bit dot products not run, this processor has no AVX2\n");
+  test::test("traps: other instructions end the process", test_other_traps);
   return test::finish();
 }

@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "check.h"
+#include "cpu/units.h"
 #include "emulated/amx.h"
-#include "emulated/units.h"
+#include "emulated/traps.h"
 
 namespace {
 
@@ -112,16 +113,33 @@ struct Multiplied {
   std::vector<double> want;
 };
 
-/// Rounds rows of `width` to 8 bits with a scale each, as the specification says.
+/// Rows as an 8-bit product sees them: rotated, then rounded with a scale each.
 void quantise(std::vector<float>& values, int64_t width) {
+  const auto factor = 1.0f / std::sqrt(static_cast<float>(cpu::rotation_block(width)));
   for (size_t i = 0; i < values.size(); i += width) {
+    cpu::rotate(&values[i], width);
     float most = 0;
     for (int64_t k = 0; k < width; ++k) most = std::max(most, std::abs(values[i + k]));
     const float scale = most / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     for (int64_t k = 0; k < width; ++k)
-      values[i + k] = scale * std::nearbyint(values[i + k] * inverse);
+      values[i + k] = factor * scale * std::nearbyint(values[i + k] * inverse);
   }
+}
+
+void rotation_is_hadamard(int64_t K) {
+  const int64_t block = cpu::rotation_block(K);
+  std::vector<float> x = random(K, 1);
+  std::vector<double> want(K);
+  for (int64_t k = 0; k < K; ++k)
+    for (int64_t j = 0; j < block; ++j) {
+      const int64_t from = k / block * block + j;
+      const bool minus = __builtin_popcountll(static_cast<uint64_t>(k % block & j)) % 2 != 0;
+      const double value = block == 1 ? x[from] : cpu::rotation_signs()[j] * x[from];
+      want[k] += minus ? -value : value;
+    }
+  cpu::rotate(x.data(), K);
+  require_all_close(x, want, kTolerance);
 }
 
 Multiplied multiply(const Ops& ops, const Case& c, int threads, int64_t only_row = -1) {
@@ -193,10 +211,11 @@ Multiplied multiply(const Ops& ops, const Case& c, int threads, int64_t only_row
   }
   const std::vector<Panel> panels = panels_of(rows, ops.panel_rows);
   const auto end = static_cast<int64_t>(panels.size());
+  Scratch scratch;
   PackedRows packed_x, packed_for_lora, u;
-  ops.pack_rows(packed_x, ops.row_type(c.type), x.data(), c.K, panels, 0, end, {}, pool);
+  ops.pack_rows(packed_x, ops.row_type(c.type), x.data(), c.K, panels, 0, end, {}, scratch, pool);
   ops.pack_rows(packed_for_lora, ops.row_type(lora_type(c.type)), x.data(), c.K, panels, 0, end, {},
-                pool);
+                scratch, pool);
   ops.lora_down(u, packed_for_lora, panels, 0, end, down, pool);
   Matrix matrix;
   std::vector<uint8_t> bytes;
@@ -211,7 +230,6 @@ Multiplied multiply(const Ops& ops, const Case& c, int threads, int64_t only_row
   } else {
     ops.pack_matrix(matrix, w.data(), c.N, c.K, c.type, pool);
   }
-  Scratch scratch;
   const Product product{&panels,
                         0,
                         end,
@@ -265,12 +283,12 @@ void gated_matches_naive(const Ops& ops, WeightType type, int64_t M, int64_t F, 
     }
   const std::vector<Panel> panels = panels_of({{0, M}}, ops.panel_rows);
   const auto end = static_cast<int64_t>(panels.size());
+  Scratch scratch;
   PackedRows packed, h;
-  ops.pack_rows(packed, ops.row_type(type), x.data(), K, panels, 0, end, {}, pool);
+  ops.pack_rows(packed, ops.row_type(type), x.data(), K, panels, 0, end, {}, scratch, pool);
   Matrix gates, ups, identity;
   ops.pack_matrix(gates, gate.data(), F, K, type, pool);
   ops.pack_matrix(ups, up.data(), F, K, type, pool);
-  Scratch scratch;
   const Product g{&panels, 0,       end,    &packed, &gates, bias ? gate_bias.data() : nullptr,
                   F,       nullptr, nullptr};
   const Product u{&panels, 0,       end,    &packed, &ups, bias ? up_bias.data() : nullptr,
@@ -410,6 +428,9 @@ void test_unit(const Ops& ops, const std::string& unit) {
           run(of + "product " + std::to_string(M) + "x" + std::to_string(N) + "x" +
                   std::to_string(K),
               [&] { product_matches_naive(ops, {M, N, K, type, N % 2 == 0, M % 2 == 0}); });
+    for (const int64_t K : {16, 96, 64, 384, 512, 768})  // blocks of 16 to 256
+      run(of + "product of " + std::to_string(K) + " inputs",
+          [&] { product_matches_naive(ops, {13, 33, K, type, false, false}); });
     run(of + "product over several cache blocks",
         [&] { product_matches_naive(ops, {300, 96, 700, type, true, false}); });
     run(of + "product with LoRA of mixed ranks", [&] {
@@ -433,7 +454,7 @@ void test_unit(const Ops& ops, const std::string& unit) {
       PackedRows rows;
       Matrix matrix;
       Scratch scratch;
-      ops.pack_rows(rows, ops.row_type(type), x.data(), 40, panels, 0, 1, {}, pool);
+      ops.pack_rows(rows, ops.row_type(type), x.data(), 40, panels, 0, 1, {}, scratch, pool);
       ops.pack_matrix(matrix, w.data(), 40, 40, type, pool);
       std::vector<float> y(80);
       ops.linear(y.data(), {&panels, 0, 1, &rows, &matrix, nullptr, 40, nullptr, nullptr}, false,
@@ -460,9 +481,10 @@ void test_unit(const Ops& ops, const std::string& unit) {
     const std::vector<Panel> panels = panels_of({{0, M}}, ops.panel_rows);
     const auto end = static_cast<int64_t>(panels.size());
     PackedRows rows;
-    ops.pack_rows(rows, ops.row_type(WeightType::kBF16), x.data(), K, panels, 0, end, {}, pool);
-    std::vector<float> y(M * N);
     Scratch scratch;
+    ops.pack_rows(rows, ops.row_type(WeightType::kBF16), x.data(), K, panels, 0, end, {}, scratch,
+                  pool);
+    std::vector<float> y(M * N);
     ops.linear(y.data(), {&panels, 0, end, &rows, &matrix, nullptr, N, nullptr, nullptr}, false,
                scratch, pool);
     // Each factor is off by at most 2^-9 of itself when it is rounded to nearest, not cut.
@@ -538,10 +560,10 @@ void test_unit(const Ops& ops, const std::string& unit) {
       PackedRows rows;
       Scratch scratch;
       const Product product{&panels, 0, end, &rows, &matrix, nullptr, C, nullptr, nullptr};
-      ops.pack_rows(rows, ops.row_type(type), normed.data(), C, panels, 0, end, {}, pool);
+      ops.pack_rows(rows, ops.row_type(type), normed.data(), C, panels, 0, end, {}, scratch, pool);
       ops.linear(direct.data(), product, false, scratch, pool);
       ops.pack_rows(rows, ops.row_type(type), x.data(), C, panels, 0, end, {weight.data(), 1e-5f},
-                    pool);
+                    scratch, pool);
       ops.linear(fused.data(), product, false, scratch, pool);
       require_all_close(fused, {direct.begin(), direct.end()},
                         type == WeightType::kF32 ? kTolerance : kBf16Tolerance);
@@ -590,18 +612,16 @@ void test_unit(const Ops& ops, const std::string& unit) {
 
 struct Unit {
   const char* name;
-  /// The unit with its missing instruction emulated, and the unit whose machines can run that; or null.
-  const Ops& (*emulated)() = nullptr;
-  const char* emulated_where = nullptr;
+  const Ops& (*ops)();
+  /// Where the processor lacks the unit's own instructions and they are emulated, it needs those of this unit; null:
+  /// they are not emulated.
+  const char* emulated_on = nullptr;
 };
 
-constexpr Unit kUnits[] = {{"reference"},
-                           {"avx2"},
-                           {"avx_vnni", avx_vnni_emulated_ops, "avx512_vnni"},
-                           {"avx512"},
-                           {"avx512_vnni"},
-                           {"avx512_bf16"},
-                           {"amx", amx_emulated_ops, "avx512_bf16"}};
+constexpr Unit kUnits[] = {{"reference", reference_ops},       {"avx2", avx2_ops},
+                           {"avx_vnni", avx_vnni_ops, "avx2"}, {"avx512", avx512_ops},
+                           {"avx512_vnni", avx512_vnni_ops},   {"avx512_bf16", avx512_bf16_ops},
+                           {"amx", amx_ops, "avx512_bf16"}};
 
 /// A unit whose flags the kernel shows is listed, and AMX only where they are shown.
 void units_are_the_processors() {
@@ -633,23 +653,26 @@ void units_are_the_processors() {
 }  // namespace
 
 int main() {
+  for (const int64_t K : {1, 6, 83, 96, 128, 640, 1024})
+    test::test("rotation of " + std::to_string(K), [&] { rotation_is_hadamard(K); });
   test::test("the units are the processor's", units_are_the_processors);
   const std::vector<std::string> listed = instruction_sets();
   const auto has = [&](const char* name) {
     return std::find(listed.begin(), listed.end(), name) != listed.end();
   };
+  emulated::catch_traps();
   for (const Unit& unit : kUnits) {
-    if (has(unit.name)) {
-      std::printf("%s: run natively\n", unit.name);
-      test_unit(select_ops(unit.name), unit.name);
-    } else if (unit.emulated != nullptr && has(unit.emulated_where)) {
-      std::printf("%s: this processor has none; run with its instructions emulated\n", unit.name);
-      test_unit(unit.emulated(), std::string(unit.name) + " emulated");
-    } else if (unit.emulated != nullptr) {
-      std::printf("%s: not run, this processor has none, nor %s, on which it is emulated\n",
-                  unit.name, unit.emulated_where);
+    const bool emulated = !has(unit.name) && unit.emulated_on != nullptr && has(unit.emulated_on);
+    if (has(unit.name) || emulated) {
+      std::printf("%s: %s\n", unit.name,
+                  emulated
+                      ? "not on this processor; run with its instructions emulated as they trap"
+                      : "run as it is");
+      test_unit(unit.ops(), std::string(unit.name) + (emulated ? " emulated" : ""));
     } else {
-      std::printf("%s: not run, this processor has none\n", unit.name);
+      std::printf("%s: not run, this processor has none%s%s\n", unit.name,
+                  unit.emulated_on != nullptr ? "; to be emulated it needs " : "",
+                  unit.emulated_on != nullptr ? unit.emulated_on : "");
     }
   }
   return test::finish();

@@ -24,8 +24,11 @@ namespace dmoerm {
 /// How a weight matrix is held in memory. Sums are float32 (int32 for kInt8) in every case.
 enum class WeightType {
   kF32,
-  kBF16,   ///< units with bfloat16 dot products round the rows that meet them too
-  kInt8,   ///< a scale per output; rows are rounded to 8 bits with a scale each
+  kBF16,  ///< units with bfloat16 dot products round the rows that meet them too
+  /// A scale per output; rows are rounded to 8 bits with a scale each. Both are rotated first (see
+  /// `rotation_block`), which leaves their product as it is and spreads the few large inputs that a scale
+  /// would otherwise have to make room for.
+  kInt8,
   kStored  ///< the file's own elements, decoded panel by panel while multiplying
 };
 
@@ -35,6 +38,10 @@ enum class RowType {
   kBF16,  ///< pairs of inputs
   kInt8   ///< quads of inputs, value + 128, a scale per row
 };
+
+/// kInt8: inputs are rotated in blocks of the largest power of two that divides K, at most this. A block x becomes
+/// H (s x): s signs, H the Hadamard matrix.
+inline constexpr int64_t kMostRotated = 256;
 
 /// Columns per panel of packed weights.
 inline constexpr int64_t kPanelCols = 32;
@@ -165,7 +172,7 @@ struct Ops {
   /// out <- rows of panels [begin, end) of x (T,K), normalised first if `norm` has a weight.
   void (*pack_rows)(PackedRows& out, RowType type, const float* x, int64_t K,
                     const std::vector<Panel>& panels, int64_t begin, int64_t end,
-                    const RmsNorm& norm, ThreadPool& pool);
+                    const RmsNorm& norm, Scratch& scratch, ThreadPool& pool);
 
   /// y[row, n] = sum_k x[row, k] w[n, k] + sum_r u[row, r] b[n, r] + bias[n] in this order, added to
   /// what y holds if `accumulate`; y is (T,N). Inputs ascend, one fused multiply-add each (per pair

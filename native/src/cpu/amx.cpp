@@ -19,9 +19,7 @@ namespace {
 #include "avx512.inc"
 constexpr cpu::Layout kLayout{32, DMOERM_BF16_DOT, 16, 16};
 // clang-format off: each needs the ones before it.
-#ifndef DMOERM_TILES_EMULATED
 #include "amx_instructions.inc"
-#endif
 #include "tiles.inc"
 #include "rows.inc"
 #include "amx_panels.inc"

@@ -15,10 +15,6 @@ namespace {
 
 #define DMOERM_INT8_DOT 1
 #define DMOERM_BF16_DOT 0
-// The tests run this unit on machines with the AVX-512 form of the instruction, which does the same.
-#ifndef DMOERM_VPDPBUSD
-#define DMOERM_VPDPBUSD "%{vex%} vpdpbusd"
-#endif
 #include "avx2.inc"
 constexpr cpu::Layout kLayout{12, DMOERM_BF16_DOT, 1, 1};
 #include "vector_unit.inc"

@@ -1,6 +1,7 @@
 // Packing: memory movement, plain for every layout. AVX-512 units have their own `pack_rows`.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -10,9 +11,9 @@ namespace dmoerm::cpu {
 namespace {
 
 /// The 8-bit form of a row or column: x[k] / scale to the nearest, in [-127, 127].
-float int8_scale(const float* x, int64_t stride, int64_t K) {
+float int8_scale(const float* x, int64_t K) {
   float largest = 0.0f;
-  for (int64_t k = 0; k < K; ++k) largest = std::max(largest, std::abs(x[k * stride]));
+  for (int64_t k = 0; k < K; ++k) largest = std::max(largest, std::abs(x[k]));
   return largest / 127.0f;
 }
 
@@ -34,10 +35,13 @@ void pack_int8_panel(uint8_t* panel, const float* weight, int64_t first, int64_t
   auto* scales = reinterpret_cast<float*>(panel + steps * kPanelCols * 4);
   auto* corrections = reinterpret_cast<int32_t*>(scales + kPanelCols);
   std::memset(panel, 0, static_cast<size_t>(steps * kPanelCols * 4 + kPanelCols * 8));
+  std::vector<float> row(K);
   for (int64_t c = 0; c < std::min(kPanelCols, N - first); ++c) {
-    const float* row = weight + (first + c) * K;
-    scales[c] = int8_scale(row, 1, K);
-    const float inverse = scales[c] > 0 ? 1.0f / scales[c] : 0.0f;
+    std::copy(weight + (first + c) * K, weight + (first + c + 1) * K, row.begin());
+    rotate(row.data(), K);
+    const float scale = int8_scale(row.data(), K);
+    scales[c] = scale / static_cast<float>(rotation_block(K));
+    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
     int32_t sum = 0;
     for (int64_t k = 0; k < K; ++k) {
       const int value = to_int8(row[k], inverse);
@@ -160,7 +164,8 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
         return to + (((s / layout.run) * layout.rows + r) * layout.run + s % layout.run) * 4;
       };
       if (type == RowType::kInt8) {
-        float scale = int8_scale(row.data(), 1, K);
+        rotate(row.data(), K);
+        float scale = int8_scale(row.data(), K);
         for (const float value : row)
           if (!std::isfinite(value)) scale = NAN;
         const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
@@ -177,6 +182,46 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
       }
     }
   });
+}
+
+int64_t rotation_block(int64_t K) {
+  int64_t block = 1;
+  while (block < kMostRotated && K % (2 * block) == 0) block *= 2;
+  return block;
+}
+
+const float* rotation_signs() {
+  static const std::array<float, kMostRotated> signs = [] {
+    std::array<float, kMostRotated> all{};
+    uint32_t state = 1;
+    for (float& sign : all) {
+      state = state * 1664525u + 1013904223u;
+      sign = (state >> 31) != 0 ? -1.0f : 1.0f;
+    }
+    return all;
+  }();
+  return signs.data();
+}
+
+void rotate(float* x, int64_t K) {
+  const int64_t block = rotation_block(K);
+  if (block == 1) return;
+  const float* signs = rotation_signs();
+  for (float* at = x; at < x + K; at += block) {
+    for (int64_t i = 0; i < block; ++i) at[i] *= signs[i];
+    const auto step = [&](int64_t h) {
+      for (int64_t i = 0; i < block; i += 2 * h)
+        for (int64_t j = i; j < i + h; ++j) {
+          const float a = at[j];
+          const float b = at[j + h];
+          at[j] = a + b;
+          at[j + h] = a - b;
+        }
+    };
+    // Vector units add whole registers first: the same order gives the same bits.
+    for (int64_t h = 16; h < block; h *= 2) step(h);
+    for (int64_t h = 1; h < std::min<int64_t>(16, block); h *= 2) step(h);
+  }
 }
 
 int64_t stored_row(const Matrix& w, int64_t n) {

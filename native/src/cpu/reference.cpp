@@ -26,7 +26,7 @@ void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightT
 
 void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
                const std::vector<Panel>& panels, int64_t begin, int64_t end, const RmsNorm& norm,
-               ThreadPool& pool) {
+               Scratch&, ThreadPool& pool) {
   cpu::pack_rows(out, type, x, K, panels, begin, end, norm, kLayout, pool);
 }
 

@@ -102,7 +102,7 @@ WeightType default_weight_type(const Ops& ops) {
   const auto shortest = [&](WeightType type) {
     PackedRows x;
     Matrix w;
-    ops.pack_rows(x, ops.row_type(type), ones.data(), kInputs, panels, 0, 1, {}, pool);
+    ops.pack_rows(x, ops.row_type(type), ones.data(), kInputs, panels, 0, 1, {}, scratch, pool);
     ops.pack_matrix(w, ones.data(), kPanelCols, kInputs, type, pool);
     const Product product{&panels, 0, 1, &x, &w, nullptr, kPanelCols, nullptr, nullptr};
     auto best = std::chrono::nanoseconds::max();

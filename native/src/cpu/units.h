@@ -39,6 +39,14 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
                const std::vector<Panel>& panels, int64_t begin, int64_t end, const RmsNorm& norm,
                const Layout& layout, ThreadPool& pool);
 
+/// Inputs that are rotated together.
+int64_t rotation_block(int64_t K);
+/// Signs of the inputs of a block, +1 or -1.
+const float* rotation_signs();
+/// Rotates a row of K inputs in place, without the factor 1 / sqrt(block); weights carry both factors in
+/// their scales.
+void rotate(float* x, int64_t K);
+
 /// Makes room for panels [begin, end); the data is not written.
 void reserve_rows(PackedRows& out, RowType type, int64_t K, int64_t begin, int64_t end,
                   const Layout& layout);
