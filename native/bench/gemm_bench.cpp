@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -80,71 +79,83 @@ class Own {
   Scratch scratch_;
 };
 
-void print_product(const Options& options, const char* isa, const bench::Peak& peak, int64_t M,
-                   int64_t N, int64_t K, double own, double peer) {
-  const double operations = 2.0 * static_cast<double>(M * N * K);
-  const double share = operations / own / peak.operations_per_second;
-  std::string name = peak.type + " M=" + std::to_string(M) + " N=" + std::to_string(N) +
-                     " K=" + std::to_string(K) + " threads=" + std::to_string(options.threads) +
-                     " isa=" + isa;
+/// Shares of the peak, medians of rounds in which the peak's loop, our product and the peer's take turns: a machine's
+/// clock moves while others use it too.
+struct Shares {
+  double own = 0;
+  double peer = 0;  ///< 0 without one
+};
+
+Shares measure(Own& own, bench::OnednnPeer* peer, const bench::PeakLoop& peak, int threads,
+               double operations, int rounds) {
+  const double expected = operations / peak.rate(threads);
+  const auto repeats = static_cast<int>(std::clamp(0.04 / expected, 1.0, 1e4));
+  std::vector<double> own_shares, peer_shares;
+  for (int round = -1; round < rounds; ++round) {
+    // The peer's threads spin for a while after their work.
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    const double rate = peak.rate(threads);
+    const auto share = [&](const std::function<void()>& work) {
+      const double taken = seconds([&] {
+        for (int i = 0; i < repeats; ++i) work();
+      });
+      return operations * repeats / taken / rate;
+    };
+    const double mine = share([&] { own.run(); });
+    const double theirs = peer == nullptr ? 0 : share([&] { peer->run(); });
+    if (round < 0) continue;  // warm-up
+    own_shares.push_back(mine);
+    peer_shares.push_back(theirs);
+  }
+  return {median(own_shares), median(peer_shares)};
+}
+
+void print_shares(const std::string& name, const Shares& shares, int64_t M) {
   std::printf(
       "{\"bench\":\"gemm\",\"case\":\"%s\",\"metric\":\"share of "
       "peak\",\"unit\":\"1\",\"value\":%.4f",
-      name.c_str(), share);
-  if (peer > 0)
-    std::printf(",\"peer\":\"oneDNN\",\"peer_value\":%.4f,\"ratio\":%.4f",
-                operations / peer / peak.operations_per_second, peer / own);
-  if (M >= 128) std::printf(",\"goal\":0.9,\"holds\":%s", share >= 0.9 ? "true" : "false");
+      name.c_str(), shares.own);
+  if (shares.peer > 0)
+    std::printf(",\"peer\":\"oneDNN\",\"peer_value\":%.4f,\"ratio\":%.4f", shares.peer,
+                shares.own / shares.peer);
+  if (M >= 128) std::printf(",\"goal\":0.9,\"holds\":%s", shares.own >= 0.9 ? "true" : "false");
   std::printf("}\n");
   std::fflush(stdout);
 }
 
 void run(const Options& options) {
   const Ops& ops = select_ops(options.isa.c_str());
-  for (const bench::Peak& peak : bench::measure_peaks(options.threads))
+  const std::vector<bench::PeakLoop> peaks = bench::peak_loops();
+  for (const bench::PeakLoop& peak : peaks)
     std::printf(
         "{\"bench\":\"peak\",\"case\":\"%s %d threads, "
         "%s\",\"metric\":\"peak\",\"unit\":\"G/s\",\"value\":%.1f}\n",
-        peak.type.c_str(), options.threads, peak.instruction.c_str(),
-        peak.operations_per_second / 1e9);
+        peak.type, options.threads, peak.instruction, peak.best_rate(options.threads) / 1e9);
   if (options.peak_only) return;
 
   ThreadPool pool(options.threads);
   const std::pair<int64_t, int64_t> shapes[] = {{896, 896}, {4864, 896}, {896, 4864}, {2048, 2048}};
-  const std::vector<int64_t> heights =
-      options.quick ? std::vector<int64_t>{128, 512} : std::vector<int64_t>{12, 64, 128, 512, 2048};
-  const int rounds = options.quick ? 3 : 9;
+  const std::vector<int64_t> heights = options.quick
+                                           ? std::vector<int64_t>{128, 512}
+                                           : std::vector<int64_t>{12, 64, 128, 512, 2048};
   const std::pair<const char*, WeightType> types[] = {
       {"f32", WeightType::kF32}, {"bf16", WeightType::kBF16}, {"int8", WeightType::kInt8}};
-  for (const auto& [label, type] : types)
+  for (const auto& [label, type] : types) {
+    const auto peak = std::find_if(peaks.begin(), peaks.end(),
+                                   [&](const auto& each) { return label == std::string(each.type); });
+    if (peak == peaks.end()) continue;
     for (const auto& [N, K] : shapes)
       for (const int64_t M : heights) {
-        // Peaks move with the clock of a shared machine: taken beside each product.
-        const std::vector<bench::Peak> peaks = bench::measure_peaks(options.threads);
-        const auto peak = std::find_if(peaks.begin(), peaks.end(),
-                                       [&](const bench::Peak& each) { return each.type == label; });
-        if (peak == peaks.end()) continue;
         Own own(ops, pool, type, M, N, K);
-        const std::unique_ptr<bench::OnednnPeer> peer =
-            bench::make_onednn_peer(label, M, N, K, options.threads);
-        const auto repeats = static_cast<int>(std::clamp(
-            0.05 * peak->operations_per_second / (2.0 * static_cast<double>(M * N * K)), 1.0, 1e4));
-        std::vector<double> own_seconds, peer_seconds;
-        for (int round = -1; round < rounds; ++round) {
-          const double mine = seconds([&] {
-                                for (int i = 0; i < repeats; ++i) own.run();
-                              }) /
-                              repeats;
-          const double theirs = peer == nullptr ? 0 : seconds([&] {
-                                                        for (int i = 0; i < repeats; ++i)
-                                                          peer->run();
-                                                      }) / repeats;
-          if (round < 0) continue;  // warm-up
-          own_seconds.push_back(mine);
-          peer_seconds.push_back(theirs);
-        }
-        print_product(options, ops.name, *peak, M, N, K, median(own_seconds), median(peer_seconds));
+        const auto peer = bench::make_onednn_peer(label, M, N, K, options.threads);
+        const Shares shares = measure(own, peer.get(), *peak, options.threads,
+                                      2.0 * static_cast<double>(M * N * K), options.quick ? 5 : 11);
+        print_shares(std::string(label) + " M=" + std::to_string(M) + " N=" + std::to_string(N) +
+                         " K=" + std::to_string(K) + " threads=" + std::to_string(options.threads) +
+                         " isa=" + ops.name,
+                     shares, M);
       }
+  }
 }
 
 }  // namespace

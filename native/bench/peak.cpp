@@ -3,9 +3,9 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <functional>
+#include <string>
+#include <thread>
 
 #include "dmoerm/ops.h"
 #include "dmoerm/thread_pool.h"
@@ -50,16 +50,8 @@ DMOERM_PEAK_LOOP("avx512f,avx512vnni", __m512i, _mm512_setzero_si512, vnni512, "
 DMOERM_PEAK_LOOP_12("avx2,fma", __m256, _mm256_setzero_ps, fma256, "x")
 DMOERM_PEAK_LOOP_12("avx2", __m256i, _mm256_setzero_si256, vnni256, "x")
 
-struct Kind {
-  const char* type;
-  const char* unit;  ///< the first unit of `instruction_sets` that has it
-  const char* instruction;
-  double operations;  ///< per instruction
-  void (*loop)(int64_t);
-};
-
 /// The fastest of a type first.
-constexpr Kind kKinds[] = {
+constexpr PeakLoop kLoops[] = {
     {"f32", "avx512", "vfmadd231ps zmm", 32, fma512_loop},
     {"f32", "avx2", "vfmadd231ps ymm", 16, fma256_loop},
     {"bf16", "avx512_bf16", "vdpbf16ps zmm", 64, bf16_512_loop},
@@ -67,34 +59,34 @@ constexpr Kind kKinds[] = {
     {"int8", "avx_vnni", "vpdpbusd ymm", 64, vnni256_loop},
 };
 
-double best_rate(const Kind& kind, int threads) {
-  constexpr int64_t kRounds = 400'000;
-  ThreadPool pool(threads);
+}  // namespace
+
+double PeakLoop::rate(int threads) const {
+  constexpr int64_t kRounds = 1'000'000;
+  static ThreadPool pool(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  const auto start = std::chrono::steady_clock::now();
+  pool.run(threads, [&](int64_t, int) { loop(kRounds); });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return kRounds * 24 * operations * threads / seconds.count();
+}
+
+double PeakLoop::best_rate(int threads) const {
   double best = 0;
-  for (int repeat = 0; repeat < 7; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
-    pool.run(threads, [&](int64_t, int) { kind.loop(kRounds); });
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    best = std::max(best, kRounds * 24 * kind.operations * threads / seconds.count());
-  }
+  for (int repeat = 0; repeat < 9; ++repeat) best = std::max(best, rate(threads));
   return best;
 }
 
-}  // namespace
-
-std::vector<Peak> measure_peaks(int threads) {
+std::vector<PeakLoop> peak_loops() {
   const std::vector<std::string> units = instruction_sets();
-  const auto has = [&](const char* unit) {
-    return std::find(units.begin(), units.end(), unit) != units.end();
-  };
-  std::vector<Peak> peaks;
-  for (const Kind& kind : kKinds) {
-    const bool known = std::any_of(peaks.begin(), peaks.end(),
-                                   [&](const Peak& peak) { return peak.type == kind.type; });
-    if (!known && has(kind.unit))
-      peaks.push_back({kind.type, kind.instruction, best_rate(kind, threads)});
+  std::vector<PeakLoop> loops;
+  for (const PeakLoop& loop : kLoops) {
+    const bool known = std::any_of(loops.begin(), loops.end(), [&](const PeakLoop& other) {
+      return std::string(other.type) == loop.type;
+    });
+    if (!known && std::find(units.begin(), units.end(), loop.unit) != units.end())
+      loops.push_back(loop);
   }
-  return peaks;
+  return loops;
 }
 
 }  // namespace dmoerm::bench

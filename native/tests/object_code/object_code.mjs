@@ -97,7 +97,7 @@ function disassemble(library) {
 
 /** What is wrong with the loops of a kernel: a function of that name, or a template of that argument. */
 function complaints(functions, expected) {
-  const named = new RegExp(`(tile|block)<.*::${expected.kernel}>|::${expected.kernel}\\(`);
+  const named = new RegExp(`(tile|block)<.*::${expected.kernel}[,>]|::${expected.kernel}\\(`);
   const loops = [...functions]
     .filter(([name]) => named.test(name))
     .flatMap(([, instructions]) => innermost(instructions))
