@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
+import { gemmCommand } from './gemm/command';
 import { loraCommand } from './lora/command';
 import { meshCommand } from './mesh/command';
 import { plansCommand } from './plans/command';
@@ -13,6 +14,7 @@ const program = new Command('npm run bench --')
   .showHelpAfterError();
 
 program.addCommand(agreementCommand());
+program.addCommand(gemmCommand());
 program.addCommand(loraCommand());
 program.addCommand(meshCommand());
 program.addCommand(plansCommand());

@@ -5,14 +5,16 @@ import type { BenchRecord } from './records';
 import { ROOT } from './paths';
 import { progress } from './progress';
 
+/** The benchmark of the native engine's ops. */
+export const NATIVE_BENCH = join(ROOT, 'native', 'build', 'gemm_bench');
+
 /** The machine's peak in GFLOP/s (int8: GOP/s) on `threads` threads by type of weights, as the native bench measures it; empty without it. */
 export function measurePeaks(threads: number): ReadonlyMap<string, number> {
-  const bench = join(ROOT, 'native', 'build', 'gemm_bench');
-  if (!existsSync(bench)) {
+  if (!existsSync(NATIVE_BENCH)) {
     progress('native/build/gemm_bench is missing: no share of the peak');
     return new Map();
   }
-  const run = spawnSync(bench, ['--peak', '--threads', `${threads}`], { encoding: 'utf8' });
+  const run = spawnSync(NATIVE_BENCH, ['--peak', '--threads', `${threads}`], { encoding: 'utf8' });
   const lines = run.stdout.split('\n').filter((line) => line.startsWith('{'));
   const records = lines.map((line) => JSON.parse(line) as Partial<BenchRecord>);
   // As in `bf16 2 threads, vdpbf16ps zmm`.

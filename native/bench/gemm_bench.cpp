@@ -1,7 +1,8 @@
 // Matrix products of this machine's widest unit against the machine's own peak and, where it was there at
-// build time, against oneDNN, in turns. Prints JSON lines: the records of the architecture, section 9.
+// build time, against oneDNN, in turns. Prints JSON lines: the peaks as records, then for each product the
+// shares of the peak (onednn_share 0: absent). `npm run bench -- gemm` makes tables of them.
 //
-// gemm_bench [--quick] [--peak] [--threads N] [--isa NAME]
+// gemm_bench [--quick] [--peak] [--threads N] [--isa NAME] [--rounds N]
 //   --peak   the machine's peaks only
 
 #include <algorithm>
@@ -25,6 +26,7 @@ using namespace dmoerm;
 struct Options {
   bool quick = false;
   bool peak_only = false;
+  int rounds = 0;  ///< 0: 11, or 5 if quick
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::string isa = "auto";
 };
@@ -53,6 +55,7 @@ class Own {
  public:
   Own(const Ops& ops, ThreadPool& pool, WeightType type, int64_t M, int64_t N, int64_t K)
       : ops_(ops), pool_(pool), N_(N), y_(M * N) {
+    std::fill(y_.data(), y_.data() + M * N, 0.0f);
     for (int64_t row = 0; row < M; row += ops.panel_rows)
       panels_.push_back(
           {row, std::min(ops.panel_rows, M - row), 0, static_cast<int64_t>(panels_.size())});
@@ -72,7 +75,7 @@ class Own {
   const Ops& ops_;
   ThreadPool& pool_;
   int64_t N_;
-  std::vector<float> y_;
+  Buffer<float> y_;
   std::vector<Panel> panels_;
   PackedRows x_;
   Matrix w_;
@@ -110,19 +113,6 @@ Shares measure(Own& own, bench::OnednnPeer* peer, const bench::PeakLoop& peak, i
   return {median(own_shares), median(peer_shares)};
 }
 
-void print_shares(const std::string& name, const Shares& shares, int64_t M) {
-  std::printf(
-      "{\"bench\":\"gemm\",\"case\":\"%s\",\"metric\":\"share of "
-      "peak\",\"unit\":\"1\",\"value\":%.4f",
-      name.c_str(), shares.own);
-  if (shares.peer > 0)
-    std::printf(",\"peer\":\"oneDNN\",\"peer_value\":%.4f,\"ratio\":%.4f", shares.peer,
-                shares.own / shares.peer);
-  if (M >= 128) std::printf(",\"goal\":0.9,\"holds\":%s", shares.own >= 0.9 ? "true" : "false");
-  std::printf("}\n");
-  std::fflush(stdout);
-}
-
 void run(const Options& options) {
   const Ops& ops = select_ops(options.isa.c_str());
   const std::vector<bench::PeakLoop> peaks = bench::peak_loops();
@@ -135,25 +125,30 @@ void run(const Options& options) {
 
   ThreadPool pool(options.threads);
   const std::pair<int64_t, int64_t> shapes[] = {{896, 896}, {4864, 896}, {896, 4864}, {2048, 2048}};
-  const std::vector<int64_t> heights = options.quick
-                                           ? std::vector<int64_t>{128, 512}
-                                           : std::vector<int64_t>{12, 64, 128, 512, 2048};
+  const std::vector<int64_t> heights =
+      options.quick ? std::vector<int64_t>{128, 512} : std::vector<int64_t>{12, 64, 128, 512, 2048};
   const std::pair<const char*, WeightType> types[] = {
       {"f32", WeightType::kF32}, {"bf16", WeightType::kBF16}, {"int8", WeightType::kInt8}};
   for (const auto& [label, type] : types) {
-    const auto peak = std::find_if(peaks.begin(), peaks.end(),
-                                   [&](const auto& each) { return label == std::string(each.type); });
+    const auto peak = std::find_if(peaks.begin(), peaks.end(), [&](const auto& each) {
+      return label == std::string(each.type);
+    });
     if (peak == peaks.end()) continue;
     for (const auto& [N, K] : shapes)
       for (const int64_t M : heights) {
         Own own(ops, pool, type, M, N, K);
         const auto peer = bench::make_onednn_peer(label, M, N, K, options.threads);
-        const Shares shares = measure(own, peer.get(), *peak, options.threads,
-                                      2.0 * static_cast<double>(M * N * K), options.quick ? 5 : 11);
-        print_shares(std::string(label) + " M=" + std::to_string(M) + " N=" + std::to_string(N) +
-                         " K=" + std::to_string(K) + " threads=" + std::to_string(options.threads) +
-                         " isa=" + ops.name,
-                     shares, M);
+        const Shares shares =
+            measure(own, peer.get(), *peak, options.threads, 2.0 * static_cast<double>(M * N * K),
+                    options.rounds > 0 ? options.rounds
+                    : options.quick    ? 5
+                                       : 11);
+        std::printf(
+            "{\"type\":\"%s\",\"M\":%lld,\"N\":%lld,\"K\":%lld,\"isa\":\"%s\",\"share\":%.4f,"
+            "\"onednn_share\":%.4f}\n",
+            label, static_cast<long long>(M), static_cast<long long>(N), static_cast<long long>(K),
+            ops.name, shares.own, shares.peer);
+        std::fflush(stdout);
       }
   }
 }
@@ -164,16 +159,19 @@ int main(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
-    if (flag == "--quick")
+    if (flag == "--quick") {
       options.quick = true;
-    else if (flag == "--peak")
+    } else if (flag == "--peak") {
       options.peak_only = true;
-    else if (flag == "--threads" && i + 1 < argc)
+    } else if (flag == "--threads" && i + 1 < argc) {
       options.threads = std::atoi(argv[++i]);
-    else if (flag == "--isa" && i + 1 < argc)
+    } else if (flag == "--rounds" && i + 1 < argc) {
+      options.rounds = std::atoi(argv[++i]);
+    } else if (flag == "--isa" && i + 1 < argc) {
       options.isa = argv[++i];
-    else {
-      std::fprintf(stderr, "usage: gemm_bench [--quick] [--peak] [--threads N] [--isa NAME]\n");
+    } else {
+      std::fprintf(
+          stderr, "usage: gemm_bench [--quick] [--peak] [--threads N] [--isa NAME] [--rounds N]\n");
       return 2;
     }
   }

@@ -8,10 +8,10 @@ namespace dmoerm::bench {
 /// A machine's multiply instruction for one type, register to register, with enough independent sums to hide its
 /// latency: the ceiling of any matrix product.
 struct PeakLoop {
-  const char* type;         ///< "f32", "bf16" or "int8"
-  const char* unit;         ///< the first unit of `instruction_sets` that has it
-  const char* instruction;  ///< e.g. "vdpbf16ps zmm"
-  double operations;        ///< multiplications and additions per instruction
+  const char* type;              ///< "f32", "bf16" or "int8"
+  const char* unit;              ///< the first unit of `instruction_sets` that has it
+  const char* instruction;       ///< e.g. "vdpbf16ps zmm"
+  double operations;             ///< multiplications and additions per instruction
   void (*loop)(int64_t rounds);  ///< 24 instructions a round
 
   /// Operations per second of all threads together, now, in about 10 ms.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,9 +20,14 @@ class Buffer {
   /// Makes room for `size` elements; what was there is lost if it had to grow.
   void reserve(int64_t size) {
     if (size <= capacity_) return;
-    const size_t bytes = (static_cast<size_t>(size) * sizeof(T) + 63) / 64 * 64;
-    void* memory = std::aligned_alloc(64, bytes);
+    // Large arrays are walked in long strides: on huge pages that costs no translation.
+    constexpr size_t kHugePage = 2 << 20;
+    const size_t wanted = static_cast<size_t>(size) * sizeof(T);
+    const size_t alignment = wanted >= 2 * kHugePage ? kHugePage : 64;
+    const size_t bytes = (wanted + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, bytes);
     if (memory == nullptr) throw std::bad_alloc();
+    if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: may fail
     data_.reset(static_cast<T*>(memory));
     capacity_ = size;
   }
