@@ -181,7 +181,10 @@ class Forward {
     const int64_t F = c_.ffn_size;
     pack(w_.input, w_.hidden.data(), c_.hidden_size, l, Site::kMlp,
          {base_.layers[l].post_norm.data(), c_.rms_norm_eps}, 0, rows_.panel_count());
-    const int64_t stretch = std::max<int64_t>(1, kMlpBytes / (F * 4 * ops_.panel_rows));
+    // Stretches of equal length: a short last one would read all weights for little.
+    const int64_t most = std::max<int64_t>(1, kMlpBytes / (F * 4 * ops_.panel_rows));
+    const int64_t count = (rows_.panel_count() + most - 1) / most;
+    const int64_t stretch = (rows_.panel_count() + count - 1) / std::max<int64_t>(1, count);
     for (int64_t begin = 0; begin < rows_.panel_count(); begin += stretch) {
       const int64_t end = std::min(rows_.panel_count(), begin + stretch);
       const PackedRows* u = down(w_.low_rank, w_.input, l, Site::kMlp, begin, end);
