@@ -64,7 +64,7 @@ export async function extractEmbeddings(
 ): Promise<Map<string, TaskEmbeddings>> {
   const base = await openBase(options.basePath);
   const opened = await openTokenizer(options.basePath);
-  await using engine = await createEngine(base, { threads: options.threads });
+  await using engine = await createEngine(base, { threads: options.threads, weightType: 'f32' });
   const d = base.config.hiddenSize;
   const found = new Map<string, TaskEmbeddings>();
   for (const one of examples) {
