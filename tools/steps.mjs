@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Runs a command; quiet unless it fails. Returns its standard output. */
+/** Runs a command; quiet unless it fails. Returns what it printed. */
 export function step(label, command, args, options = {}) {
   const start = Date.now();
   process.stdout.write(`${label} ... `);
@@ -22,7 +22,7 @@ export function step(label, command, args, options = {}) {
   );
   if (run.status !== 0)
     process.stderr.write(`${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}\n`);
-  return { ok: run.status === 0, stdout: run.stdout ?? '' };
+  return { ok: run.status === 0, stdout: run.stdout ?? '', stderr: run.stderr ?? '' };
 }
 
 /** Checks the tools, installs packages, builds the engine and the services. Exits with 2 and the remedy if something is missing. */

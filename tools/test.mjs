@@ -20,7 +20,10 @@ if (published)
     `.git#tag=${published},subdir=protos`,
   ]);
 else process.stdout.write('skipped: protos still compatible (no release to compare with)\n');
-check('types and directions', 'npx', ['eslint', '.']);
+// The rule on import directions reads Nx's graph of the projects from its cache, and without one is silently skipped.
+check('project graph', 'npx', ['nx', 'show', 'projects']);
+const lint = step('types and directions', 'npx', ['eslint', '.']);
+lint.ok && !/rule will be skipped/.test(lint.stdout + lint.stderr) ? passed++ : failed++;
 check('format of TypeScript', 'npx', ['prettier', '--check', '.']);
 if (spawnSync('clang-format', ['--version']).status === 0)
   check('format of C++', 'clang-format', ['--dry-run', '--Werror', ...sources()]);

@@ -1,5 +1,9 @@
 #include "dmoerm/engine.h"
 
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -94,6 +98,9 @@ int64_t Engine::add_task(const TaskSource& source) {
   Task task = load_task(source, state_->base.config, state_->base.type, state_->ops, state_->pool);
   const int64_t handle = state_->next_task++;
   state_->tasks.emplace(handle, std::move(task));
+#ifdef __GLIBC__
+  malloc_trim(0);  // the adapters' unpacked tensors, which the allocator would keep for later
+#endif
   return handle;
 }
 

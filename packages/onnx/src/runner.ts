@@ -6,7 +6,8 @@ import type { Answer, NamedTensors, Task } from './messages';
 /** An ONNX model that is ready to run. */
 export interface OnnxModel {
   /**
-   * Runs the model once per feed, one after another: what one feed gives depends on that feed alone, to the bit.
+   * Runs the model once per feed, one after another: what one feed gives depends on that feed alone, to the bit. The feeds'
+   * memory goes to the thread that runs it: they are empty afterwards.
    * @throws DmoermError INTERNAL, reason `ONNX_RUN_FAILED`, e.g. for a shape that the model does not take.
    */
   run(feeds: readonly NamedTensors[]): Promise<readonly NamedTensors[]>;
@@ -55,13 +56,13 @@ export function createOnnxRunner(): OnnxRunner {
     else waiting?.reject(failed('ONNX_RUN_FAILED', `the model could not be run: ${answer.message}`));
   });
 
-  const ask = (task: Task): Promise<readonly NamedTensors[]> =>
+  const ask = (task: Task, given: readonly ArrayBuffer[] = []): Promise<readonly NamedTensors[]> =>
     new Promise((resolve, reject) => {
       if (dead !== null) return reject(dead);
       const id = asked++;
       pending.set(id, { resolve, reject });
       worker.ref();
-      worker.postMessage({ ...task, id });
+      worker.postMessage({ ...task, id }, given);
     });
 
   return {
@@ -72,12 +73,16 @@ export function createOnnxRunner(): OnnxRunner {
         throw corrupt(path, 'BAD_ONNX_MODEL', `onnxruntime cannot load the model: ${error.message}`);
       });
       return {
-        run: (feeds) => ask({ type: 'run', model, feeds }),
+        run: (feeds) => ask({ type: 'run', model, feeds }, feeds.flatMap(buffersOf)),
         close: async () => void (await ask({ type: 'close', model })),
       };
     },
     [Symbol.asyncDispose]: async () => void (await worker.terminate()),
   };
+}
+
+function buffersOf(tensors: NamedTensors): ArrayBuffer[] {
+  return Object.values(tensors).map(({ data }) => data.buffer);
 }
 
 function failed(reason: string, message: string, cause?: unknown): DmoermError {
