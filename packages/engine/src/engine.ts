@@ -114,7 +114,8 @@ export interface EngineOptions {
   /** Folder that keeps packed weights, mapped into memory at the next start; default null: packed at every start. */
   readonly cacheDirectory?: string | null;
   /**
-   * Most token rows in flight; larger batches are computed in parts, with the same bits. Bounds the memory of activations.
+   * Most token rows in flight, experts' copies behind a fork included; larger batches are computed in parts, with the same
+   * bits. Bounds the memory of activations: about 18 bytes per row and hidden coordinate (0.5B base: 16 KB a row).
    * Default 8192; one conversation may exceed it.
    */
   readonly maxRows?: number;

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GOLDENS_DIR, relativeError, TOLERANCES } from '@dmoerm/testing';
 import { openBase } from '@dmoerm/weights';
@@ -41,4 +42,30 @@ it('SmolLM2-135M from its GGUF has the hidden states of transformers', async () 
       TOLERANCES.float32Embeddings,
     ),
   );
+});
+
+it('packed weights of SmolLM2-135M are written once, mapped at the next start, and written anew when damaged', async () => {
+  if (!existsSync(base))
+    return console.warn('not run: the real base is not in the cache (dmoerm base pull smollm2-135m)');
+  const cacheDirectory = await mkdtemp(join(tmpdir(), 'dmoerm-packed-'));
+  const model = await openBase(base);
+  const head = { weight: new Float32Array(model.config.hiddenSize).fill(0.01), bias: 0 };
+  const start = async () => {
+    await using engine = await createEngine(model, { weightType: 'int8', cacheDirectory });
+    const experts = [{ adapter: null, invocationTokens: [], head }];
+    const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts });
+    const candidates = [{ prompt: 0, tokens: Int32Array.from([1, 2, 3, 4, 5]) }];
+    const { scores } = await engine.evaluate(task, { prompts: [new Int32Array(0)], candidates });
+    return { packed: engine.info.packed, scores };
+  };
+  try {
+    const first = await start();
+    expect(first.packed).toBe('written');
+    expect(await start()).toEqual({ packed: 'mapped', scores: first.scores });
+    const [file] = await readdir(cacheDirectory);
+    await truncate(join(cacheDirectory, file ?? ''), 1_000_000);
+    expect(await start()).toEqual(first);
+  } finally {
+    await rm(cacheDirectory, { recursive: true });
+  }
 });
