@@ -588,9 +588,9 @@ void test_unit(const Ops& ops, const std::string& unit) {
     });
     run("attention case " + std::to_string(i) + ", bfloat16 products", [&] {
       const AttentionData data = attention_data(cases[i]);
-      // Rounding moves a product of D terms of size about 1 by up to 2^-8 sqrt(D), and so its weight.
+      // The weights of the sum and the values are off by at most 2^-9 of themselves each.
       require_all_close(run_attention(ops, cases[i], data, 2, RowType::kBF16),
-                        naive_attention(cases[i], data), 3e-2);
+                        naive_attention(cases[i], data), kBf16Tolerance);
     });
   }
   for (const RowType type : {RowType::kF32, RowType::kBF16})

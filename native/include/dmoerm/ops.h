@@ -200,7 +200,8 @@ struct Ops {
                int64_t T, int64_t heads, int64_t head_dim, ThreadPool& pool);
 
   /// out (query rows, H*D) = softmax(scale q k^T) v over each segment's own keys. q (query rows,
-  /// H*D); k, v (key rows, G*D). With `type` kBF16 units with bfloat16 dot products round q and k to it.
+  /// H*D); k, v (key rows, G*D). With `type` kBF16 units with bfloat16 dot products
+  /// round softmax's weights and v to it.
   void (*attention)(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
                     RowType type, Scratch& scratch, ThreadPool& pool);
