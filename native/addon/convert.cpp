@@ -232,8 +232,11 @@ TaskSource to_task_source(const Napi::Object& dto) {
   return source;
 }
 
+namespace {
+
 Batch to_batch(const Napi::Object& dto) {
   Batch batch;
+  batch.task = integer(dto, "task");
   batch.prompts = list<std::vector<int32_t>>(
       dto, "prompts", [&](const Napi::Value& value) { return tokens(value, dto, "prompts"); });
   batch.candidates = objects<Candidate>(dto, "candidates", [](const Napi::Object& candidate) {
@@ -243,10 +246,22 @@ Batch to_batch(const Napi::Object& dto) {
   return batch;
 }
 
+}  // namespace
+
+std::vector<Batch> to_batches(const Napi::Object& dto) {
+  return objects<Batch>(dto, "batches", to_batch);
+}
+
 Napi::Value from_evaluation(Napi::Env env, Evaluation& evaluation) {
+  Napi::Array outputs = Napi::Array::New(env, evaluation.outputs.size());
+  for (uint32_t i = 0; i < evaluation.outputs.size(); ++i) {
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("embeddings", float_array(env, evaluation.outputs[i].embeddings));
+    one.Set("scores", float_array(env, evaluation.outputs[i].scores));
+    outputs.Set(i, one);
+  }
   Napi::Object dto = Napi::Object::New(env);
-  dto.Set("embeddings", float_array(env, evaluation.embeddings));
-  dto.Set("scores", float_array(env, evaluation.scores));
+  dto.Set("outputs", outputs);
   dto.Set("engineNs", static_cast<double>(evaluation.engine_ns));
   return dto;
 }

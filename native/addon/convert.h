@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "dmoerm/engine.h"
 
@@ -14,7 +15,7 @@ namespace dmoerm::addon {
 ModelSource to_model_source(const Napi::Object& dto);
 EngineOptions to_engine_options(const Napi::Object& dto);
 TaskSource to_task_source(const Napi::Object& dto);
-Batch to_batch(const Napi::Object& dto);
+std::vector<Batch> to_batches(const Napi::Object& dto);
 
 /// What a loaded engine says of itself.
 struct LoadedInfo {

@@ -93,14 +93,13 @@ Napi::Value EngineWrap::remove_task(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::evaluate(const Napi::CallbackInfo& info) {
-  const int64_t handle = handle_argument(info, 0);
-  auto batch = std::make_shared<Batch>(to_batch(object_argument(info, 1)));
+  auto batches = std::make_shared<std::vector<Batch>>(to_batches(object_argument(info, 0)));
   auto cancelled = std::make_shared<std::atomic<bool>>(false);
   Napi::Object call = Napi::Object::New(info.Env());
   call.Set("promise", run_on<Evaluation>(
                           *executor_, Value(),
-                          [slot = engine_, handle, batch, cancelled] {
-                            return loaded(*slot).evaluate(handle, *batch, *cancelled);
+                          [slot = engine_, batches, cancelled] {
+                            return loaded(*slot).evaluate(*batches, *cancelled);
                           },
                           from_evaluation));
   call.Set("cancel", Napi::Function::New(info.Env(), [cancelled](const Napi::CallbackInfo&) {

@@ -42,19 +42,32 @@ const char* code_name(Code code) {
 
 namespace {
 
-int choose_threads(int wanted) {
-  if (wanted < 0 || wanted > 1024)
-    throw Error(Code::kInvalidArgument, "BAD_THREADS", "threads",
-                "threads must lie between 0 (all cores) and 1024");
-  return wanted > 0 ? wanted : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
 /// Value head: summed in double, coordinates ascending.
 float score(const float* embedding, const Expert& expert) {
   double sum = 0;
   for (size_t c = 0; c < expert.head_weight.size(); ++c)
     sum += static_cast<double>(embedding[c]) * static_cast<double>(expert.head_weight[c]);
   return static_cast<float>(sum + static_cast<double>(expert.head_bias));
+}
+
+/// Puts a slice's embeddings, which begin at `pooled`, into its batch's outputs, with their scores.
+/// Returns where the next slice's begin.
+const float* take(Outputs& outputs, const Slice& slice, const float* pooled,
+                  const ModelConfig& config) {
+  const Task& task = *slice.task;
+  const int64_t C = config.hidden_size;
+  const auto N = static_cast<int64_t>(slice.candidates.size());
+  const auto K = static_cast<int64_t>(task.experts.size());
+  // Experts that never differ share one embedding per candidate.
+  const bool per_expert = task.plan == PlanType::kReadout || task.fork_layer < config.layer_count;
+  for (int64_t i = 0; i < N; ++i)
+    for (int64_t e = 0; e < K; ++e) {
+      const float* embedding = pooled + ((per_expert ? e * N : 0) + i) * C;
+      const int64_t at = slice.candidates[i] * K + e;
+      std::copy(embedding, embedding + C, outputs.embeddings.data() + at * C);
+      outputs.scores[at] = score(embedding, task.experts[e]);
+    }
+  return pooled + (per_expert ? K : 1) * N * C;
 }
 
 }  // namespace
@@ -70,10 +83,10 @@ struct Engine::State {
       throw Error(Code::kInvalidArgument, "BAD_MAX_ROWS", "maxRows", "maxRows must be at least 1");
   }
 
-  Task& task(int64_t handle) {
+  const Task& task(int64_t handle, const std::string& field) {
     const auto found = tasks.find(handle);
     if (found == tasks.end())
-      throw Error(Code::kNotFound, "UNKNOWN_TASK_HANDLE", "task",
+      throw Error(Code::kNotFound, "UNKNOWN_TASK_HANDLE", field,
                   "this engine has no task " + std::to_string(handle));
     return found->second;
   }
@@ -106,50 +119,36 @@ int64_t Engine::add_task(const TaskSource& source) {
 
 void Engine::remove_task(int64_t task) {
   const std::lock_guard lock(state_->mutex);
-  state_->task(task);
+  state_->task(task, "task");
   state_->tasks.erase(task);
 }
 
-Evaluation Engine::evaluate(int64_t handle, const Batch& batch,
-                            const std::atomic<bool>& cancelled) {
+Evaluation Engine::evaluate(const std::vector<Batch>& batches, const std::atomic<bool>& cancelled) {
   const std::lock_guard lock(state_->mutex);
   const auto start = std::chrono::steady_clock::now();
-  const Task& task = state_->task(handle);
   const ModelConfig& config = state_->base.config;
-  const auto N = static_cast<int64_t>(batch.candidates.size());
-  const auto K = static_cast<int64_t>(task.experts.size());
-  const int64_t C = config.hidden_size;
-  Evaluation result;
-  const Plan plan = make_plan(batch, task, config);
-  if (N == 0) return result;
-  result.embeddings.resize(N * K * C);
-  result.scores.resize(N * K);
-  // Experts that never differ share one embedding per candidate.
-  const bool per_expert = task.plan == PlanType::kReadout || task.fork_layer < config.layer_count;
-  const auto run = [&](const Plan& rows, const auto& candidate_at) {
-    const std::vector<float> pooled =
-        forward(rows, task, state_->base, state_->ops, state_->pool, state_->workspace,
-                state_->options.max_rows, cancelled);
-    const auto count =
-        static_cast<int64_t>(rows.pooled_rows.size()) / (task.plan == PlanType::kReadout ? K : 1);
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t e = 0; e < K; ++e) {
-        const float* embedding = pooled.data() + ((per_expert ? e * count : 0) + i) * C;
-        const int64_t at = candidate_at(i) * K + e;
-        std::copy(embedding, embedding + C, result.embeddings.data() + at * C);
-        result.scores[at] = score(embedding, task.experts[e]);
-      }
-  };
-  if (static_cast<int64_t>(plan.tokens.size()) <= state_->options.max_rows) {
-    run(plan, [](int64_t i) { return i; });
-  } else {
-    for (const BatchPart& part : divide(batch, task, state_->options.max_rows))
-      run(make_plan(part.batch, task, config), [&](int64_t i) { return part.candidates[i]; });
+  Evaluation evaluation;
+  std::vector<const Task*> tasks;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    const std::string field = "batches[" + std::to_string(i) + "]";
+    tasks.push_back(&state_->task(batches[i].task, field + ".task"));
+    check(batches[i], tasks[i]->longest_readout(), config, field);
+    const size_t scores = batches[i].candidates.size() * tasks[i]->experts.size();
+    evaluation.outputs.push_back(
+        {std::vector<float>(scores * config.hidden_size), std::vector<float>(scores)});
   }
-  result.engine_ns =
+  for (const std::vector<Slice>& slices : divide(batches, tasks, state_->options.max_rows)) {
+    const std::vector<float> pooled =
+        forward(make_plan(slices, config), state_->base, state_->ops, state_->pool,
+                state_->workspace, state_->options.max_rows, cancelled);
+    const float* next = pooled.data();
+    for (const Slice& slice : slices)
+      next = take(evaluation.outputs[slice.index], slice, next, config);
+  }
+  evaluation.engine_ns =
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
           .count();
-  return result;
+  return evaluation;
 }
 
 const char* Engine::isa() const { return state_->ops.name; }

@@ -14,24 +14,11 @@ namespace {
 /// last-level cache.
 constexpr int64_t kMlpBytes = 8 << 20;
 
-/// A set of rows on their way through the layers.
-struct Rows {
-  int64_t count = 0;
-  std::vector<RowGroup> groups;
-  std::vector<const AdapterWeights*> adapters;  ///< by group
-  std::vector<Panel> panels;
-  std::vector<int32_t> positions;
-  std::vector<AttentionSegment> segments;
-
-  int64_t panel_count() const { return static_cast<int64_t>(panels.size()); }
-};
-
 class Forward {
  public:
-  Forward(const Plan& plan, const Task& task, const BaseWeights& base, const Ops& ops,
-          ThreadPool& pool, Workspace& w, int64_t max_rows, const std::atomic<bool>& cancelled)
+  Forward(const Plan& plan, const BaseWeights& base, const Ops& ops, ThreadPool& pool, Workspace& w,
+          int64_t max_rows, const std::atomic<bool>& cancelled)
       : plan_(plan),
-        task_(task),
         base_(base),
         c_(base.config),
         ops_(ops),
@@ -44,40 +31,39 @@ class Forward {
 
   std::vector<float> run() {
     w_.rope.reserve(c_, plan_.longest);
-    std::vector<const AdapterWeights*> adapters{&task_.adapter};
-    if (task_.plan == PlanType::kReadout)
-      for (const Expert& expert : task_.experts) adapters.push_back(&expert.adapter);
-    rows_ = Rows{static_cast<int64_t>(plan_.tokens.size()),
-                 plan_.groups,
-                 adapters,
-                 {},
-                 plan_.positions,
-                 plan_.segments};
-    rows_.panels = panels_of(rows_.groups);
+    rows_ = with_panels(plan_.rows);
+    pooled_ = with_panels(plan_.pooled);
+    pooled_at_ = plan_.pooled_at;
     embed();
-    const bool forks = task_.fork_layer < c_.layer_count;
-    for (int64_t l = 0; l < (forks ? task_.fork_layer : c_.layer_count); ++l) layer(l);
+    const bool forks = !plan_.branches.empty();
+    for (int64_t l = 0; l < (forks ? plan_.fork_layer : c_.layer_count); ++l) layer(l);
     std::vector<float> embeddings;
     if (!forks) {
       finish(embeddings);
       return embeddings;
     }
-    const Rows all = prepare_fork(task_.fork_layer);
+    const Rows all = prepare_fork(plan_.fork_layer);
     const Rows going_on = rows_;
-    const int64_t at_a_time =
-        std::clamp(max_rows_ / std::max<int64_t>(1, all.count), int64_t{1}, experts());
-    for (int64_t first = 0; first < experts(); first += at_a_time) {
-      fork(all, going_on, first, std::min(at_a_time, experts() - first));
-      for (int64_t l = task_.fork_layer + 1; l < c_.layer_count; ++l) layer(l);
+    const auto count = static_cast<int64_t>(plan_.branches.size());
+    for (int64_t first = 0; first < count;) {
+      int64_t end = first;
+      int64_t rows = 0;
+      do {
+        rows += group_of(all, plan_.branches[end]).count;
+        ++end;
+      } while (end < count && rows + group_of(all, plan_.branches[end]).count <= max_rows_);
+      fork(all, going_on, {plan_.branches.begin() + first, plan_.branches.begin() + end});
+      for (int64_t l = plan_.fork_layer + 1; l < c_.layer_count; ++l) layer(l);
       finish(embeddings);
+      first = end;
     }
     return embeddings;
   }
 
  private:
   void embed() {
-    w_.hidden.reserve(rows_.count * c_.hidden_size);
-    pool_.run(rows_.count, [&](int64_t row, int) {
+    w_.hidden.reserve(rows_.count() * c_.hidden_size);
+    pool_.run(rows_.count(), [&](int64_t row, int) {
       base_.embedding.row(w_.hidden.data() + row * c_.hidden_size, plan_.tokens[row]);
     });
   }
@@ -85,8 +71,8 @@ class Forward {
   /// Appends the normalised hidden states of the rows.
   void finish(std::vector<float>& embeddings) {
     const size_t at = embeddings.size();
-    embeddings.resize(at + rows_.count * c_.hidden_size);
-    ops_.rms_norm(embeddings.data() + at, w_.hidden.data(), base_.norm.data(), rows_.count,
+    embeddings.resize(at + rows_.count() * c_.hidden_size);
+    ops_.rms_norm(embeddings.data() + at, w_.hidden.data(), base_.norm.data(), rows_.count(),
                   c_.hidden_size, c_.rms_norm_eps, pool_);
   }
 
@@ -97,7 +83,7 @@ class Forward {
     const PackedRows* u = down(w_.low_rank, w_.input, l, Site::kAttention, 0, rows_.panel_count());
     project(w_.key, l, Target::kK, u);
     project(w_.value, l, Target::kV, u);
-    const int64_t key_rows = rows_.count;
+    const int64_t key_rows = rows_.count();
     const std::vector<int32_t> key_positions = rows_.positions;
     if (l == c_.layer_count - 1) {
       // Somebody attends to keys and values of every row, but only the pooled rows go on.
@@ -137,24 +123,31 @@ class Forward {
     return all;
   }
 
-  /// Layer `fork_layer` for experts [first, first + count). `all` are the trunk's rows, `going_on` those that
-  /// leave the layer.
-  void fork(const Rows& all, const Rows& going_on, int64_t first, int64_t count) {
+  /// The fork layer for some branches. `all` are the trunk's rows, `going_on` those that leave the layer.
+  void fork(const Rows& all, const Rows& going_on, const std::vector<Branch>& branches) {
     check_cancelled();
-    const int64_t l = task_.fork_layer;
+    const int64_t l = plan_.fork_layer;
     Workspace::Fork& f = w_.fork;
     const bool last = l == c_.layer_count - 1;
-    const std::vector<Panel> panels = copied_panels(all, count);
-    const PackedRows* u = fork_down(f.input, l, panels, first, count);
-    fork_projection(w_.key, f.key, l, Target::kK, all, panels, u, first, count);
-    fork_projection(w_.value, f.value, l, Target::kV, all, panels, u, first, count);
-    const std::vector<Panel> next = last ? copied_panels(going_on, count) : panels;
-    if (last) u = fork_down(f.pooled_input, l, next, first, count);
-    fork_projection(w_.query, f.query, l, Target::kQ, going_on, next, u, first, count);
-    repeat(w_.hidden, f.hidden.data(), going_on.count * c_.hidden_size, count);
-    rows_ = copies(going_on, first, count, all.count);
-    forked_ = count;
-    attend(l, all.count * count, repeated(all.positions, count));
+    const std::vector<Panel> panels = copied_panels(all, branches);
+    const PackedRows* u = fork_down(f.input, l, panels, branches);
+    fork_projection(w_.key, f.key, l, Target::kK, all, panels, u, branches);
+    fork_projection(w_.value, f.value, l, Target::kV, all, panels, u, branches);
+    const std::vector<Panel> next = last ? copied_panels(going_on, branches) : panels;
+    if (last) u = fork_down(f.pooled_input, l, next, branches);
+    fork_projection(w_.query, f.query, l, Target::kQ, going_on, next, u, branches);
+    copy_groups(w_.hidden, f.hidden.data(), c_.hidden_size, going_on, branches);
+    const Rows keys = copies(all, branches);
+    rows_ = last ? copies(going_on, branches) : keys;
+    pooled_ = copies(plan_.pooled, branches);
+    pooled_at_.clear();
+    for (size_t e = 0; e < branches.size(); ++e) {
+      const int64_t moved = keys.groups[e].begin - group_of(all, branches[e]).begin;
+      const RowGroup& pooled = group_of(plan_.pooled, branches[e]);
+      for (int64_t i = pooled.begin; i < pooled.begin + pooled.count; ++i)
+        pooled_at_.push_back(plan_.pooled_at[i] + moved);
+    }
+    attend(l, keys.count(), keys.positions);
     mlp(l);
   }
 
@@ -167,7 +160,7 @@ class Forward {
                                1.0f / std::sqrt(static_cast<float>(c_.head_dim)),
                                c_.sliding_windows[l]};
     const int64_t width = c_.head_count * c_.head_dim;
-    w_.attended.reserve(rows_.count * width);
+    w_.attended.reserve(rows_.count() * width);
     ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
                    rows_.segments, shape, lora_rows_, w_.scratch, pool_);
     const int64_t end = rows_.panel_count();
@@ -260,32 +253,38 @@ class Forward {
 
   /// Queries, keys or values of all rows.
   void project(Buffer<float>& y, int64_t l, Target target, const PackedRows* u) {
-    y.reserve(rows_.count * base_.layers[l].matrix(target).N);
+    y.reserve(rows_.count() * base_.layers[l].matrix(target).N);
     ops_.linear(y.data(), product(l, target, w_.input.base, u, 0, rows_.panel_count()), false,
                 w_.scratch, pool_);
   }
 
   /// The base's part of them.
   void base_projection(Buffer<float>& y, int64_t l, Target target, const PackedRows& x) {
-    y.reserve(rows_.count * base_.layers[l].matrix(target).N);
+    y.reserve(rows_.count() * base_.layers[l].matrix(target).N);
     ops_.linear(y.data(), product(l, target, x, nullptr, 0, rows_.panel_count()), false, w_.scratch,
                 pool_);
   }
 
-  /// The panels once per copy of the rows, all taken from the one packed input; groups are the copies.
-  static std::vector<Panel> copied_panels(const Rows& rows, int64_t count) {
+  /// The panels of the branches' rows, all taken from the one packed input; group e is branch e's copy.
+  static std::vector<Panel> copied_panels(const Rows& rows, const std::vector<Branch>& branches) {
     std::vector<Panel> panels;
-    for (int64_t e = 0; e < count; ++e)
+    int64_t begin = 0;
+    for (size_t e = 0; e < branches.size(); ++e) {
+      const RowGroup& group = group_of(rows, branches[e]);
       for (const Panel& panel : rows.panels)
-        panels.push_back({e * rows.count + panel.row, panel.count, e, panel.source});
+        if (panel.group == branches[e].group)
+          panels.push_back({begin + panel.row - group.begin, panel.count, static_cast<int64_t>(e),
+                            panel.source});
+      begin += group.count;
+    }
     return panels;
   }
 
   const PackedRows* fork_down(const PackedInput& x, int64_t l, const std::vector<Panel>& panels,
-                              int64_t first, int64_t count) {
+                              const std::vector<Branch>& branches) {
     std::vector<const Matrix*> downs;
-    for (int64_t e = 0; e < count; ++e)
-      downs.push_back(task_.experts[first + e].adapter.down(l, Site::kAttention));
+    for (const Branch& branch : branches)
+      downs.push_back(branch.adapter->down(l, Site::kAttention));
     ops_.lora_down(w_.low_rank, for_lora(x), panels, 0, static_cast<int64_t>(panels.size()), downs,
                    pool_);
     return &w_.low_rank;
@@ -294,13 +293,13 @@ class Forward {
   /// Copies of the base's part, each with its expert's low-rank term added.
   void fork_projection(Buffer<float>& y, const Buffer<float>& shared, int64_t l, Target target,
                        const Rows& rows, const std::vector<Panel>& panels, const PackedRows* u,
-                       int64_t first, int64_t count) {
+                       const std::vector<Branch>& branches) {
     const int64_t N = base_.layers[l].matrix(target).N;
-    repeat(y, shared.data(), rows.count * N, count);
+    copy_groups(y, shared.data(), N, rows, branches);
     std::vector<LoraUp> ups;
     bool any = false;
-    for (int64_t e = 0; e < count; ++e) {
-      ups.push_back(task_.experts[first + e].adapter.up(l, target));
+    for (const Branch& branch : branches) {
+      ups.push_back(branch.adapter->up(l, target));
       any = any || ups.back().b != nullptr;
     }
     if (!any) return;
@@ -323,72 +322,69 @@ class Forward {
               c_.head_dim, pool_);
   }
 
-  std::vector<Panel> panels_of(const std::vector<RowGroup>& groups) const {
-    std::vector<Panel> panels;
-    for (size_t g = 0; g < groups.size(); ++g)
-      for (int64_t row = 0; row < groups[g].count; row += ops_.panel_rows)
-        panels.push_back({groups[g].begin + row, std::min(ops_.panel_rows, groups[g].count - row),
-                          static_cast<int64_t>(g), static_cast<int64_t>(panels.size())});
-    return panels;
+  static const RowGroup& group_of(const Rows& rows, const Branch& branch) {
+    return rows.groups[branch.group];
   }
 
-  /// Only the pooled rows stay, expert by expert.
+  Rows with_panels(Rows rows) const {
+    for (size_t g = 0; g < rows.groups.size(); ++g)
+      for (int64_t row = 0; row < rows.groups[g].count; row += ops_.panel_rows)
+        rows.panels.push_back({rows.groups[g].begin + row,
+                               std::min(ops_.panel_rows, rows.groups[g].count - row),
+                               static_cast<int64_t>(g), rows.panel_count()});
+    return rows;
+  }
+
+  /// Only the pooled rows stay.
   void keep_pooled() {
     const int64_t C = c_.hidden_size;
-    const int64_t stride = rows_.count / forked_;
-    const auto pooled = static_cast<int64_t>(plan_.pooled_rows.size());
-    Rows kept;
-    kept.count = forked_ * pooled;
-    kept.adapters = rows_.adapters;
-    w_.forked.reserve(kept.count * C);
-    for (int64_t e = 0; e < forked_; ++e) {
-      for (int64_t i = 0; i < pooled; ++i) {
-        const int64_t from = e * stride + plan_.pooled_rows[i];
-        kept.positions.push_back(rows_.positions[from]);
-        std::copy(w_.hidden.data() + from * C, w_.hidden.data() + (from + 1) * C,
-                  w_.forked.data() + (e * pooled + i) * C);
-      }
-      for (const AttentionSegment& segment : plan_.pooled_segments)
-        kept.segments.push_back(shifted(segment, e * pooled, e * stride));
-      if (forked_ > 1) kept.groups.push_back({e * pooled, pooled});
-    }
-    if (forked_ == 1) kept.groups = plan_.pooled_groups;
-    kept.panels = panels_of(kept.groups);
+    w_.forked.reserve(pooled_.count() * C);
+    for (int64_t i = 0; i < pooled_.count(); ++i)
+      std::copy(w_.hidden.data() + pooled_at_[i] * C, w_.hidden.data() + (pooled_at_[i] + 1) * C,
+                w_.forked.data() + i * C);
     std::swap(w_.hidden, w_.forked);
-    rows_ = std::move(kept);
+    rows_ = pooled_;
   }
 
-  /// The rows once per expert [first, first + count), each copy with keys of its own.
-  Rows copies(const Rows& rows, int64_t first, int64_t count, int64_t key_rows) const {
+  /// The branches' rows one after another, each with keys of its own among the copies of the trunk's rows.
+  Rows copies(const Rows& rows, const std::vector<Branch>& branches) const {
     Rows all;
-    all.count = rows.count * count;
-    all.positions = repeated(rows.positions, count);
-    for (int64_t e = 0; e < count; ++e) {
-      all.groups.push_back({e * rows.count, rows.count});
-      all.adapters.push_back(&task_.experts[first + e].adapter);
-      for (const AttentionSegment& segment : rows.segments)
-        all.segments.push_back(shifted(segment, e * rows.count, e * key_rows));
+    int64_t keys = 0;
+    for (const Branch& branch : branches) {
+      const RowGroup& group = group_of(rows, branch);
+      const RowGroup& trunk = group_of(plan_.rows, branch);
+      const int64_t begin = all.count();
+      all.groups.push_back({begin, group.count});
+      all.adapters.push_back(branch.adapter);
+      all.positions.insert(all.positions.end(), rows.positions.begin() + group.begin,
+                           rows.positions.begin() + group.begin + group.count);
+      for (AttentionSegment segment : rows.segments) {
+        if (segment.query_row < group.begin || segment.query_row >= group.begin + group.count)
+          continue;
+        segment.query_row += begin - group.begin;
+        for (KvSpan& span : segment.spans) span.row += keys - trunk.begin;
+        all.segments.push_back(segment);
+      }
+      keys += trunk.count;
     }
-    all.panels = panels_of(all.groups);
-    return all;
+    return with_panels(std::move(all));
   }
 
-  static AttentionSegment shifted(AttentionSegment segment, int64_t query_rows, int64_t key_rows) {
-    segment.query_row += query_rows;
-    for (KvSpan& span : segment.spans) span.row += key_rows;
-    return segment;
-  }
-
-  static std::vector<int32_t> repeated(const std::vector<int32_t>& values, int64_t count) {
-    std::vector<int32_t> all;
-    for (int64_t e = 0; e < count; ++e) all.insert(all.end(), values.begin(), values.end());
-    return all;
-  }
-
-  /// y <- `count` copies of `size` elements, one after another.
-  void repeat(Buffer<float>& y, const float* x, int64_t size, int64_t count) {
-    y.reserve(count * size);
-    pool_.run(count, [&](int64_t e, int) { std::copy(x, x + size, y.data() + e * size); });
+  /// y <- the branches' rows of x, `width` elements each, one branch after another.
+  void copy_groups(Buffer<float>& y, const float* x, int64_t width, const Rows& rows,
+                   const std::vector<Branch>& branches) {
+    std::vector<int64_t> begins;
+    int64_t count = 0;
+    for (const Branch& branch : branches) {
+      begins.push_back(count);
+      count += group_of(rows, branch).count;
+    }
+    y.reserve(count * width);
+    pool_.run(static_cast<int64_t>(branches.size()), [&](int64_t e, int) {
+      const RowGroup& group = group_of(rows, branches[e]);
+      std::copy(x + group.begin * width, x + (group.begin + group.count) * width,
+                y.data() + begins[e] * width);
+    });
   }
 
   void check_cancelled() const {
@@ -396,10 +392,7 @@ class Forward {
       throw Error(Code::kCancelled, "CANCELLED", "", "the evaluation was cancelled");
   }
 
-  int64_t experts() const { return static_cast<int64_t>(task_.experts.size()); }
-
   const Plan& plan_;
-  const Task& task_;
   const BaseWeights& base_;
   const ModelConfig& c_;
   const Ops& ops_;
@@ -410,8 +403,9 @@ class Forward {
   const RowType base_rows_;
   const RowType lora_rows_;
 
-  Rows rows_;
-  int64_t forked_ = 1;  ///< experts whose rows are in flight one after another
+  Rows rows_;                       ///< in flight
+  Rows pooled_;                     ///< the part of them that the last layer goes on with
+  std::vector<int64_t> pooled_at_;  ///< where its rows lie among `rows_`
   std::array<std::vector<LoraUp>, kTargetCount> ups_;
 };
 
@@ -441,10 +435,10 @@ int64_t Workspace::bytes() const {
   return bytes;
 }
 
-std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base,
-                           const Ops& ops, ThreadPool& pool, Workspace& workspace, int64_t max_rows,
+std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops& ops,
+                           ThreadPool& pool, Workspace& workspace, int64_t max_rows,
                            const std::atomic<bool>& cancelled) {
-  return Forward(plan, task, base, ops, pool, workspace, max_rows, cancelled).run();
+  return Forward(plan, base, ops, pool, workspace, max_rows, cancelled).run();
 }
 
 }  // namespace dmoerm

@@ -5,7 +5,6 @@
 
 #include "dmoerm/ops.h"
 #include "plan.h"
-#include "task.h"
 #include "weights.h"
 
 namespace dmoerm {
@@ -39,7 +38,7 @@ struct Workspace {
   PackedInput gated;          ///< the MLP's inner rows, a stretch at a time
   PackedRows low_rank;        ///< down products of adapters
   PackedRows gated_low_rank;  ///< those of `gated`
-  /// What the experts of a task have in common in the layer where they fork.
+  /// What experts have in common in the layer where they fork.
   struct Fork {
     Buffer<float> hidden, query, key, value;
     PackedInput input, pooled_input;
@@ -51,10 +50,10 @@ struct Workspace {
 };
 
 /// The forward pass of one plan, at most about `max_rows` rows at a time where experts fork.
-/// Returns embeddings: (pooled rows, C); after a fork expert by expert, (K * pooled rows, C).
-/// Throws CANCELLED between layers.
-std::vector<float> forward(const Plan& plan, const Task& task, const BaseWeights& base,
-                           const Ops& ops, ThreadPool& pool, Workspace& workspace, int64_t max_rows,
+/// Returns the embeddings of its pooled rows (pooled, C), task by task; of tasks that fork, expert by expert and
+/// then candidate. Throws CANCELLED between layers.
+std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops& ops,
+                           ThreadPool& pool, Workspace& workspace, int64_t max_rows,
                            const std::atomic<bool>& cancelled);
 
 }  // namespace dmoerm

@@ -88,38 +88,8 @@ WeightType lora_type(WeightType type) {
   return type == WeightType::kF32 ? WeightType::kF32 : WeightType::kBF16;
 }
 
-namespace {
-
-/// The modules on one linear layer as one: a (R,in), b (out,R) with the scales in it.
-struct Joined {
-  int64_t rank = 0;
-  std::vector<float> a;
-  std::vector<float> b;
-};
-
-Joined join(const std::vector<const LoraSource*>& modules, const TensorReader& reader,
-            const LinearShape& shape) {
-  Joined joined;
-  for (const LoraSource* module : modules) joined.rank += module->rank;
-  joined.b.resize(shape.out * joined.rank);
-  int64_t column = 0;
-  for (const LoraSource* module : modules) {
-    const std::vector<float> down = reader.read(module->a);
-    const std::vector<float> up = reader.read(module->b);
-    joined.a.insert(joined.a.end(), down.begin(), down.end());
-    for (int64_t n = 0; n < shape.out; ++n)
-      for (int64_t r = 0; r < module->rank; ++r)
-        joined.b[n * joined.rank + column + r] = module->scale * up[n * module->rank + r];
-    column += module->rank;
-  }
-  return joined;
-}
-
-}  // namespace
-
-AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
-                            const TensorReader& reader, const ModelConfig& config, WeightType type,
-                            const Ops& ops, ThreadPool& pool) {
+AdapterWeights pack_adapter(const std::vector<LoraModule>& modules, const ModelConfig& config,
+                            WeightType type, const Ops& ops, ThreadPool& pool) {
   AdapterWeights adapter;
   if (modules.empty()) return adapter;
   adapter.downs_.resize(config.layer_count * kSiteCount);
@@ -128,21 +98,30 @@ AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
   for (int64_t layer = 0; layer < config.layer_count; ++layer) {
     std::array<std::vector<float>, kSiteCount> downs;
     for (int t = 0; t < kTargetCount; ++t) {
-      const auto target = static_cast<Target>(t);
-      std::vector<const LoraSource*> here;
-      for (const LoraSource* module : modules)
-        if (module->layer == layer && module->target == target) here.push_back(module);
-      if (here.empty()) continue;
-      const LinearShape shape = linear_shape(config, target);
-      const Joined joined = join(here, reader, shape);
-      std::vector<float>& down = downs[static_cast<size_t>(site_of(target))];
+      const LinearShape shape = linear_shape(config, static_cast<Target>(t));
+      std::vector<float>& down = downs[static_cast<size_t>(site_of(static_cast<Target>(t)))];
       const auto offset = static_cast<int64_t>(down.size()) / shape.in;
-      const int64_t padded = (joined.rank + ops.lora_align - 1) / ops.lora_align * ops.lora_align;
-      down.insert(down.end(), joined.a.begin(), joined.a.end());
+      int64_t rank = 0;
+      for (const LoraModule& module : modules) {
+        if (module.layer != layer || static_cast<int>(module.target) != t) continue;
+        rank += module.rank;
+        down.insert(down.end(), module.a, module.a + module.rank * shape.in);
+      }
+      if (rank == 0) continue;
+      const int64_t padded = (rank + ops.lora_align - 1) / ops.lora_align * ops.lora_align;
       down.resize((offset + padded) * shape.in, 0.0f);
+      std::vector<float> up(shape.out * rank);
+      int64_t column = 0;
+      for (const LoraModule& module : modules) {
+        if (module.layer != layer || static_cast<int>(module.target) != t) continue;
+        for (int64_t n = 0; n < shape.out; ++n)
+          for (int64_t r = 0; r < module.rank; ++r)
+            up[n * rank + column + r] = module.scale * module.b[n * module.rank + r];
+        column += module.rank;
+      }
       const int64_t at = layer * kTargetCount + t;
       adapter.offsets_[at] = offset;
-      ops.pack_matrix(adapter.ups_[at], joined.b.data(), shape.out, joined.rank, type, pool);
+      ops.pack_matrix(adapter.ups_[at], up.data(), shape.out, rank, type, pool);
     }
     for (int s = 0; s < kSiteCount; ++s) {
       if (downs[s].empty()) continue;
@@ -155,6 +134,20 @@ AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
     }
   }
   return adapter;
+}
+
+AdapterWeights load_adapter(const std::vector<const LoraSource*>& sources,
+                            const TensorReader& reader, const ModelConfig& config, WeightType type,
+                            const Ops& ops, ThreadPool& pool) {
+  std::vector<std::vector<float>> tensors;
+  std::vector<LoraModule> modules;
+  for (const LoraSource* source : sources) {
+    tensors.push_back(reader.read(source->a));
+    tensors.push_back(reader.read(source->b));
+    modules.push_back({source->layer, source->target, source->rank, source->scale,
+                       tensors[tensors.size() - 2].data(), tensors.back().data()});
+  }
+  return pack_adapter(modules, config, type, ops, pool);
 }
 
 int64_t AdapterWeights::bytes() const {
@@ -170,6 +163,12 @@ int64_t Task::bytes() const {
     bytes +=
         expert.adapter.bytes() + static_cast<int64_t>(expert.head_weight.size() * sizeof(float));
   return bytes;
+}
+
+int64_t Task::longest_readout() const {
+  size_t longest = 0;
+  for (const Expert& expert : experts) longest = std::max(longest, expert.invocation_tokens.size());
+  return static_cast<int64_t>(longest);
 }
 
 Task load_task(const TaskSource& source, const ModelConfig& config, WeightType type, const Ops& ops,

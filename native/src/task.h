@@ -14,6 +14,16 @@ inline constexpr int kSiteCount = 4;
 
 Site site_of(Target target);
 
+/// LoRA on one linear layer, in memory: y += scale b a x, a (rank,in), b (out,rank).
+struct LoraModule {
+  int64_t layer = 0;
+  Target target = Target::kQ;
+  int64_t rank = 0;
+  float scale = 1;
+  const float* a = nullptr;
+  const float* b = nullptr;
+};
+
 /// An adapter, packed; the scale is folded into b. Two adapters on the same rows are one of
 /// concatenated rank.
 class AdapterWeights {
@@ -37,8 +47,8 @@ class AdapterWeights {
     return at < all.size() && !all[at].empty() ? &all[at] : nullptr;
   }
 
-  friend AdapterWeights load_adapter(const std::vector<const LoraSource*>&, const TensorReader&,
-                                     const ModelConfig&, WeightType, const Ops&, ThreadPool&);
+  friend AdapterWeights pack_adapter(const std::vector<LoraModule>&, const ModelConfig&, WeightType,
+                                     const Ops&, ThreadPool&);
   std::vector<Matrix> downs_;  ///< by layer and site
   std::vector<Matrix> ups_;    ///< by layer and target
   std::vector<int64_t> offsets_;
@@ -47,8 +57,12 @@ class AdapterWeights {
 /// The type of adapters beside a base of `type`: at least bfloat16.
 WeightType lora_type(WeightType type);
 
-/// Sums the given modules (several may act on one linear layer). Throws DATA_LOSS naming the tensor.
-AdapterWeights load_adapter(const std::vector<const LoraSource*>& modules,
+/// Sums the given modules: several may act on one linear layer.
+AdapterWeights pack_adapter(const std::vector<LoraModule>& modules, const ModelConfig& config,
+                            WeightType type, const Ops& ops, ThreadPool& pool);
+
+/// The same from files. Throws DATA_LOSS naming the tensor.
+AdapterWeights load_adapter(const std::vector<const LoraSource*>& sources,
                             const TensorReader& reader, const ModelConfig& config, WeightType type,
                             const Ops& ops, ThreadPool& pool);
 
@@ -69,7 +83,8 @@ struct Task {
   AdapterWeights adapter;
   std::vector<Expert> experts;
 
-  int64_t bytes() const;  ///< adapters and heads
+  int64_t bytes() const;            ///< adapters and heads
+  int64_t longest_readout() const;  ///< most invocation tokens
 };
 
 /// For a base of `type`. Throws INVALID_ARGUMENT if the experts break the plan, DATA_LOSS for bad

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dmoerm/error.h"
+
 namespace dmoerm {
 namespace {
 
@@ -19,6 +21,13 @@ void wait_while_equal(const std::atomic<T>& value, T old) {
 }
 
 }  // namespace
+
+int choose_threads(int wanted) {
+  if (wanted < 0 || wanted > 1024)
+    throw Error(Code::kInvalidArgument, "BAD_THREADS", "threads",
+                "threads must lie between 0 (all cores) and 1024");
+  return wanted > 0 ? wanted : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 ThreadPool::ThreadPool(int threads) {
   for (int i = 1; i < std::max(1, threads); ++i) workers_.emplace_back([this, i] { work(i); });

@@ -5,61 +5,15 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
+#include "base_tensors.h"
 #include "dmoerm/error.h"
 
 namespace dmoerm {
 namespace {
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
-/// The base's tensors by name, with checks.
-class Tensors {
- public:
-  Tensors(const ModelSource& source, const TensorReader& reader)
-      : reader_(reader), head_dim_(source.config.head_dim) {
-    for (const TensorSource& tensor : source.tensors) by_name_.emplace(tensor.name, &tensor);
-  }
-
-  bool has(const std::string& name) const { return by_name_.count(name) > 0; }
-
-  const TensorSource& find(const std::string& name, const std::vector<int64_t>& shape) const {
-    const auto found = by_name_.find(name);
-    if (found == by_name_.end())
-      throw Error(Code::kDataLoss, "MISSING_TENSOR", name, "the base has no tensor " + name);
-    if (found->second->shape != shape)
-      throw Error(Code::kDataLoss, "WRONG_SHAPE", name,
-                  "tensor " + name + " is " + shape_text(found->second->shape) +
-                      ", the config asks for " + shape_text(shape));
-    return *found->second;
-  }
-
-  std::vector<float> read(const std::string& name, const std::vector<int64_t>& shape) const {
-    return reader_.read(find(name, shape), head_dim_);
-  }
-
-  std::vector<float> read_optional(const std::string& name,
-                                   const std::vector<int64_t>& shape) const {
-    return has(name) ? read(name, shape) : std::vector<float>{};
-  }
-
-  const uint8_t* raw(const TensorSource& tensor) const { return reader_.raw(tensor); }
-
-  /// Throws DATA_LOSS if an element is not finite.
-  void check(const TensorSource& tensor) const { reader_.read(tensor); }
-
- private:
-  const TensorReader& reader_;
-  int64_t head_dim_;
-  std::unordered_map<std::string, const TensorSource*> by_name_;
-};
-
-EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config, ThreadPool& pool) {
+EmbeddingTable load_embedding(const BaseTensors& tensors, const ModelConfig& config,
+                              ThreadPool& pool) {
   const TensorSource& source =
       tensors.find("embed_tokens.weight", {config.vocab_size, config.hidden_size});
   EmbeddingTable table{source.type, config.hidden_size, tensors.raw(source)};
@@ -75,10 +29,6 @@ EmbeddingTable load_embedding(const Tensors& tensors, const ModelConfig& config,
         Code::kDataLoss, "NON_FINITE_WEIGHT", source.name,
         "tensor " + source.name + " holds NaN or infinity in row " + std::to_string(bad.load()));
   return table;
-}
-
-std::string linear_name(int64_t layer, Target target) {
-  return "layers." + std::to_string(layer) + "." + target_name(target) + ".weight";
 }
 
 /// Calls `work` for every linear layer, several at a time; throws what the first of them threw.
@@ -99,7 +49,7 @@ void for_each_linear(BaseWeights& base, ThreadPool& pool,
 }
 
 /// Linear layers as they lie in the file, every element checked.
-void refer_to_stored(BaseWeights& base, const Tensors& tensors, ThreadPool& pool) {
+void refer_to_stored(BaseWeights& base, const BaseTensors& tensors, ThreadPool& pool) {
   for_each_linear(base, pool, [&](Matrix& matrix, int64_t layer, Target target) {
     const LinearShape shape = linear_shape(base.config, target);
     const TensorSource& tensor = tensors.find(linear_name(layer, target), {shape.out, shape.in});
@@ -114,7 +64,7 @@ void refer_to_stored(BaseWeights& base, const Tensors& tensors, ThreadPool& pool
   });
 }
 
-void pack(BaseWeights& base, const Tensors& tensors, const Ops& ops, ThreadPool& pool) {
+void pack(BaseWeights& base, const BaseTensors& tensors, const Ops& ops, ThreadPool& pool) {
   for_each_linear(base, pool, [&](Matrix& matrix, int64_t layer, Target target) {
     ThreadPool alone(1);
     const LinearShape shape = linear_shape(base.config, target);
@@ -128,7 +78,7 @@ void pack(BaseWeights& base, const Tensors& tensors, const Ops& ops, ThreadPool&
 constexpr int64_t kWorthCaching = 64 << 20;
 
 /// Packed linear layers, from the cache if it has them; otherwise it gets them.
-PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const Tensors& tensors,
+PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const BaseTensors& tensors,
                         const std::string& cache, const Ops& ops, ThreadPool& pool) {
   std::vector<Matrix*> matrices;
   int64_t bytes = 0;
@@ -213,7 +163,7 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const std::str
   check_config(config);
   BaseWeights base;
   base.reader = std::make_unique<TensorReader>(source.files);
-  const Tensors tensors(source, *base.reader);
+  const BaseTensors tensors(source, *base.reader);
   base.config = config;
   base.type = type;
   base.embedding = load_embedding(tensors, config, pool);

@@ -54,10 +54,9 @@ export async function openScorer(options: ScorerOptions): Promise<Scorer> {
     work,
     score: async (pairs) => {
       const missing = pairs.filter(({ key: pair }) => !cache.has(pair));
-      const [first] = missing;
-      if (first === undefined) return;
+      if (missing.length === 0) return;
       const items = missing.map(({ item }) => item);
-      const { items: outputs, engineNs } = await model.evaluate(first.task, items);
+      const { items: outputs, engineNs } = await model.evaluate(items);
       work.rows += items.reduce((sum, { engineTokens }) => sum + engineTokens, 0);
       work.engineNs += engineNs;
       for (const [i, { key: pair, task }] of missing.entries())
@@ -106,7 +105,7 @@ async function fingerprint(model: Model): Promise<string> {
     candidates: [words.slice(7, 40).join(' '), 'No.'],
     truncation: 'reject',
   });
-  const { items } = await model.evaluate(task, [item]);
+  const { items } = await model.evaluate([item]);
   const hash = createHash('sha256');
   for (const output of items.flat()) if (output.type === 'outputs') hash.update(output.embeddings);
   return hash.digest('hex');

@@ -70,7 +70,7 @@ function evaluator(engine: Engine, base: BaseModel, work: LoraCase) {
   };
   return async (task: TaskHandle, times: number): Promise<number> => {
     const start = performance.now();
-    for (let i = 0; i < times; i++) await engine.evaluate(task, request);
+    for (let i = 0; i < times; i++) await engine.evaluate([{ task, ...request }]);
     return (performance.now() - start) / 1e3;
   };
 }

@@ -58,7 +58,7 @@ export async function benchMesh(options: MeshOptions): Promise<BenchRecord[]> {
     const speed = (name: string): number => work.tokens / median(seconds.get(name) ?? []);
     const { info } = model.engine;
     const on = `${info.weightType} ${info.isa} threads=${info.threads}`;
-    const tasks = [...work.prepared.keys()].sort().join(', ');
+    const tasks = [...new Set(work.prepared.map(({ task }) => task))].sort().join(', ');
     return [
       ...idleRecords(
         overheads,

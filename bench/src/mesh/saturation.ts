@@ -7,8 +7,8 @@ import { makeConversation } from './conversations';
 /** The work of one round, in both forms. */
 export interface Work {
   readonly items: readonly ScoreItem[];
-  /** The same for the engine alone, by the task that the router chose. */
-  readonly prepared: ReadonlyMap<string, readonly PreparedItem[]>;
+  /** The same for the engine alone, with the tasks that the router chose. */
+  readonly prepared: readonly PreparedItem[];
   /** Rows that the engine computes. */
   readonly tokens: number;
   /** Of the longest conversation, prompt and response. */
@@ -23,13 +23,13 @@ const ITEMS_PER_CALL = 8;
 /** Conversations and, from a first pass through the mesh, their tasks. */
 export async function prepareWork(client: Client, model: Model, count: number): Promise<Work> {
   const items = Array.from({ length: count }, (_, i) => makeConversation(1_000 + i, LARGE));
-  const prepared = new Map<string, PreparedItem[]>();
+  const prepared: PreparedItem[] = [];
   let tokens = 0;
   let conversationTokens = 0;
   for (const item of items) {
     const { task } = await client.route(item.prompt);
     const own = model.prepare(task, { ...item, truncation: 'reject' });
-    prepared.set(task, [...(prepared.get(task) ?? []), own]);
+    prepared.push(own);
     tokens += own.engineTokens;
     for (const candidate of own.candidates)
       if (candidate.type === 'tokens') {
@@ -62,9 +62,8 @@ export async function engineSeconds(
   maxBatchTokens: number,
 ): Promise<number> {
   const start = performance.now();
-  for (const [task, items] of prepared)
-    for (const batch of packBatches(items, ({ engineTokens }) => engineTokens, maxBatchTokens))
-      for (const candidate of (await model.evaluate(task, batch)).items.flat())
-        if (candidate.type === 'error') throw candidate.error;
+  for (const batch of packBatches(prepared, ({ engineTokens }) => engineTokens, maxBatchTokens))
+    for (const candidate of (await model.evaluate(batch)).items.flat())
+      if (candidate.type === 'error') throw candidate.error;
   return (performance.now() - start) / 1e3;
 }

@@ -77,10 +77,8 @@ async function timeEvaluation(
   task: TaskHandle,
   { prompt, candidates }: CaseTokens,
 ): Promise<number> {
+  const batch = { task, prompts: [prompt], candidates: candidates.map((tokens) => ({ prompt: 0, tokens })) };
   const start = performance.now();
-  await engine.evaluate(task, {
-    prompts: [prompt],
-    candidates: candidates.map((tokens) => ({ prompt: 0, tokens })),
-  });
+  await engine.evaluate([batch]);
   return (performance.now() - start) / 1e3;
 }

@@ -81,17 +81,23 @@ struct Candidate {
   std::vector<int32_t> tokens;
 };
 
-/// Prompts and their candidates: a forest of token sequences without padding.
+/// Prompts and their candidates for one task: a forest of token sequences without padding.
 struct Batch {
+  int64_t task = 0;  ///< handle of `Engine::add_task`
   std::vector<std::vector<int32_t>> prompts;
   std::vector<Candidate> candidates;
 };
 
-/// What the K experts say of N candidates.
-struct Evaluation {
+/// What the K experts of a task say of a batch's N candidates.
+struct Outputs {
   std::vector<float>
       embeddings;             ///< (N,K,C): hidden state after the final norm at the pooled token
   std::vector<float> scores;  ///< (N,K): value heads
+};
+
+/// Outputs of one call.
+struct Evaluation {
+  std::vector<Outputs> outputs;  ///< by batch
   int64_t engine_ns = 0;
 };
 
@@ -140,10 +146,11 @@ class Engine {
   /// Frees a task. Throws NOT_FOUND.
   void remove_task(int64_t task);
 
-  /// Scores. A candidate's numbers depend on its own tokens and prompt only, to the bit. Throws
-  /// INVALID_ARGUMENT naming the prompt or candidate, NOT_FOUND for the task, CANCELLED between
-  /// layers once `cancelled` is set.
-  Evaluation evaluate(int64_t task, const Batch& batch, const std::atomic<bool>& cancelled);
+  /// Scores; tasks that fork in the same layer share forward passes. A candidate's numbers depend on
+  /// its own tokens, prompt and task only, to the bit. Throws INVALID_ARGUMENT naming the prompt or
+  /// candidate, e.g. `batches[0].candidates[2]`, NOT_FOUND for a task, CANCELLED between layers once
+  /// `cancelled` is set.
+  Evaluation evaluate(const std::vector<Batch>& batches, const std::atomic<bool>& cancelled);
 
   EngineMemory memory();
 

@@ -10,6 +10,9 @@
 
 namespace dmoerm {
 
+/// The number of threads that `wanted` means: 0 is one per core. Throws INVALID_ARGUMENT outside 0..1024.
+int choose_threads(int wanted);
+
 /// A fixed set of threads that run one loop at a time; the calling thread works too.
 class ThreadPool {
  public:

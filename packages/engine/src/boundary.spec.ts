@@ -52,19 +52,20 @@ describe('the native boundary answers bad input with typed errors', () => {
     ],
   ])('%s', async (_, bad, reason, field) => {
     const task = await engine.addTask(full(expert()));
-    await expect(engine.evaluate(task, bad())).rejects.toMatchObject({
+    await expect(engine.evaluate([{ task, ...bad() }])).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
       reason,
-      field,
+      field: `batches[0].${field}`,
     });
-    await expect(engine.evaluate(task, request(ids(5), ids(6)))).resolves.toBeDefined();
+    await expect(engine.evaluate([{ task, ...request(ids(5), ids(6)) }])).resolves.toBeDefined();
     await engine.removeTask(task);
   });
 
   it('a batch without candidates gives empty outputs', async () => {
     const task = await engine.addTask(full(expert()));
-    const { embeddings, scores } = await engine.evaluate(task, { prompts: [], candidates: [] });
-    expect([embeddings.length, scores.length]).toEqual([0, 0]);
+    const { outputs } = await engine.evaluate([{ task, prompts: [], candidates: [] }]);
+    expect(outputs).toEqual([{ embeddings: new Float32Array(0), scores: new Float32Array(0) }]);
+    expect((await engine.evaluate([])).outputs).toEqual([]);
   });
 
   it('a head of another size, a head with NaN, no experts, and plan misuse are refused by name', async () => {
@@ -96,11 +97,13 @@ describe('the native boundary answers bad input with typed errors', () => {
     const task = await engine.addTask(full(expert()));
     await engine.removeTask(task);
     await expect(engine.removeTask(task)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(engine.evaluate(task, request(ids(5), ids(6)))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(engine.evaluate([{ task, ...request(ids(5), ids(6)) }])).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
     const other = await createEngine(base, { threads: 1 });
     const own = await other.addTask(full(expert()));
     await other[Symbol.asyncDispose]();
-    await expect(other.evaluate(own, request(ids(5), ids(6)))).rejects.toMatchObject({
+    await expect(other.evaluate([{ task: own, ...request(ids(5), ids(6)) }])).rejects.toMatchObject({
       code: 'FAILED_PRECONDITION',
       reason: 'ENGINE_DISPOSED',
     });
@@ -108,15 +111,18 @@ describe('the native boundary answers bad input with typed errors', () => {
 
   it('an aborted signal cancels a call that waits and one that runs; the next call is unharmed', async () => {
     const task = await engine.addTask(full(expert()));
-    const long = request(ids(5), ...Array.from({ length: 200 }, () => new Int32Array(60).fill(7)));
-    await expect(engine.evaluate(task, { ...long, signal: AbortSignal.abort() })).rejects.toMatchObject({
+    const long = {
+      task,
+      ...request(ids(5), ...Array.from({ length: 200 }, () => new Int32Array(60).fill(7))),
+    };
+    await expect(engine.evaluate([long], AbortSignal.abort())).rejects.toMatchObject({
       code: 'CANCELLED',
     });
     const running = new AbortController();
-    const call = engine.evaluate(task, { ...long, signal: running.signal });
+    const call = engine.evaluate([long], running.signal);
     running.abort();
     await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
-    await expect(engine.evaluate(task, request(ids(5), ids(6)))).resolves.toBeDefined();
+    await expect(engine.evaluate([{ task, ...request(ids(5), ids(6)) }])).resolves.toBeDefined();
   });
 
   it('an unknown instruction set and a bad thread count name the fix', async () => {
@@ -129,9 +135,9 @@ describe('the native boundary answers bad input with typed errors', () => {
   it('mistyped DTO fields throw a TypeError that names the field', () => {
     const native = new (loadAddon().NativeEngine)();
     expect(() => native.load({} as never, {} as never)).toThrow(/field config must be an object/);
-    expect(() => native.evaluate(1, { prompts: [[1, 2]], candidates: [] } as never)).toThrow(
-      /field prompts must be Int32Array/,
-    );
+    expect(() =>
+      native.evaluate({ batches: [{ task: 1, prompts: [[1, 2]], candidates: [] }] } as never),
+    ).toThrow(/field prompts must be Int32Array/);
     expect(() => loadAddon().NativeEngine.prototype.dispose.call({})).toThrow();
   });
 });

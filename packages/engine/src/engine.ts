@@ -1,9 +1,9 @@
-import { DmoermError, invalidArgument } from '@dmoerm/core';
+import { DmoermError } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
 import { fromNativeError } from './errors';
 import { loadAddon } from './load';
 import type { NativeEngine } from './native';
-import { toNativeModel, toNativeTask } from './to-native';
+import { toNativeBatch, toNativeModel, toNativeTask } from './to-native';
 
 /** How the K experts of a task share the base pass (ARCHITECTURE, "Sharing plans"). */
 export type SharingPlan =
@@ -36,20 +36,25 @@ export interface TaskHandle {
   readonly expertCount: number;
 }
 
-/** Prompts and the candidates that follow them, as token ids. */
-export interface EvaluateRequest {
+/** Prompts and the candidates that follow them, as token ids, for one task. */
+export interface Batch {
+  readonly task: TaskHandle;
   readonly prompts: readonly Int32Array[];
   readonly candidates: readonly { readonly prompt: number; readonly tokens: Int32Array }[];
-  /** Ends the work between two layers; the call then rejects with CANCELLED. */
-  readonly signal?: AbortSignal;
 }
 
-/** Outputs for N candidates and K experts; may hold NaN or infinity, which the caller must not pass on. */
-export interface Evaluation {
+/** Outputs for a batch's N candidates and its task's K experts; may hold NaN or infinity, which the caller must not pass on. */
+export interface Outputs {
   /** Hidden state after the final norm at the pooled token, [N, K, d]. */
   readonly embeddings: Float32Array;
   /** Value heads, [N, K]. */
   readonly scores: Float32Array;
+}
+
+/** Outputs of one call. */
+export interface Evaluation<B extends readonly Batch[] = readonly Batch[]> {
+  /** One per batch, same order. */
+  readonly outputs: { readonly [I in keyof B]: Outputs };
   /** Time in the engine, ns. */
   readonly engineNs: number;
 }
@@ -94,10 +99,13 @@ export interface Engine {
   /** Frees a task. @throws DmoermError NOT_FOUND */
   removeTask(task: TaskHandle): Promise<void>;
   /**
-   * Scores. A candidate's numbers depend on its own prompt and tokens only, to the bit.
-   * @throws DmoermError INVALID_ARGUMENT naming the prompt or candidate; CANCELLED.
+   * Scores. Tasks whose experts fork in the same layer share forward passes. A candidate's numbers depend on its own
+   * prompt, tokens and task only, to the bit.
+   * @param signal Ends the work between two layers; the call then rejects with CANCELLED.
+   * @throws DmoermError INVALID_ARGUMENT naming the prompt or candidate, e.g. `batches[0].candidates[2]`; NOT_FOUND for a
+   *   task; CANCELLED.
    */
-  evaluate(task: TaskHandle, request: EvaluateRequest): Promise<Evaluation>;
+  evaluate<const B extends readonly Batch[]>(batches: B, signal?: AbortSignal): Promise<Evaluation<B>>;
   memory(): Promise<EngineMemory>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -156,24 +164,16 @@ class CpuEngine implements Engine {
     await guard(() => this.native.removeTask(task.id));
   }
 
-  async evaluate(task: TaskHandle, request: EvaluateRequest): Promise<Evaluation> {
-    const { signal } = request;
+  async evaluate<const B extends readonly Batch[]>(batches: B, signal?: AbortSignal): Promise<Evaluation<B>> {
     if (signal?.aborted) throw cancelled();
-    request.candidates.forEach(({ prompt }, i) => {
-      if (!Number.isInteger(prompt))
-        throw invalidArgument(
-          `candidates[${i}].prompt`,
-          'UNKNOWN_PROMPT',
-          'the prompt must be an index of the batch',
-        );
-    });
+    const call = { batches: batches.map(toNativeBatch) };
     return guard(async () => {
-      const call = this.native.evaluate(task.id, request);
-      signal?.addEventListener('abort', call.cancel, { once: true });
+      const { promise, cancel } = this.native.evaluate(call);
+      signal?.addEventListener('abort', cancel, { once: true });
       try {
-        return await call.promise;
+        return (await promise) as Evaluation<B>;
       } finally {
-        signal?.removeEventListener('abort', call.cancel);
+        signal?.removeEventListener('abort', cancel);
       }
     });
   }

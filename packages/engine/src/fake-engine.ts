@@ -1,10 +1,11 @@
 import { DmoermError } from '@dmoerm/core';
 import type {
+  Batch,
   Engine,
   EngineInfo,
   EngineMemory,
-  EvaluateRequest,
   Evaluation,
+  Outputs,
   TaskHandle,
   TaskSpec,
 } from './engine';
@@ -37,13 +38,26 @@ class FakeEngine implements Engine {
     this.tasks.delete(task.id);
   }
 
-  async evaluate(task: TaskHandle, { prompts, candidates, signal }: EvaluateRequest): Promise<Evaluation> {
+  async evaluate<const B extends readonly Batch[]>(batches: B, signal?: AbortSignal): Promise<Evaluation<B>> {
     if (signal?.aborted)
       throw new DmoermError({
         code: 'CANCELLED',
         reason: 'CANCELLED',
         message: 'the evaluation was cancelled',
       });
+    const outputs = batches.map((batch) => this.outputs(batch)) as Evaluation<B>['outputs'];
+    return { outputs, engineNs: 1 };
+  }
+
+  async memory(): Promise<EngineMemory> {
+    return { baseBytes: 0, taskBytes: 0, workspaceBytes: 0 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.tasks.clear();
+  }
+
+  private outputs({ task, prompts, candidates }: Batch): Outputs {
     const spec = this.tasks.get(task.id);
     if (spec === undefined)
       throw new DmoermError({
@@ -69,15 +83,7 @@ class FakeEngine implements Engine {
         scores[n * k + e] = score;
       });
     });
-    return { embeddings, scores, engineNs: 1 };
-  }
-
-  async memory(): Promise<EngineMemory> {
-    return { baseBytes: 0, taskBytes: 0, workspaceBytes: 0 };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.tasks.clear();
+    return { embeddings, scores };
   }
 }
 

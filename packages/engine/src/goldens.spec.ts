@@ -8,13 +8,7 @@ import {
   TOLERANCES,
   type GoldenCase,
 } from '@dmoerm/testing';
-import {
-  createEngine,
-  type Engine,
-  type EngineOptions,
-  type EvaluateRequest,
-  type TaskHandle,
-} from './engine';
+import { createEngine, type Engine, type EngineOptions, type Batch, type TaskHandle } from './engine';
 
 const UNITS = ['reference', 'avx2', 'avx_vnni', 'avx512', 'avx512_vnni', 'avx512_bf16', 'amx'] as const;
 
@@ -51,8 +45,9 @@ async function addGoldenTask(engine: Engine, base: BaseModel, golden: GoldenCase
   });
 }
 
-function toRequest(golden: GoldenCase): EvaluateRequest {
+function toBatch(task: TaskHandle, golden: GoldenCase): Batch {
   return {
+    task,
     prompts: golden.prompts.map((tokens) => Int32Array.from(tokens)),
     candidates: golden.candidates.map(({ prompt, tokens }) => ({ prompt, tokens: Int32Array.from(tokens) })),
   };
@@ -80,7 +75,9 @@ describe.each(bases)('base %s', (name) => {
       expect(engines.size).toBeGreaterThan(0);
       for (const engine of engines.values()) {
         const task = await addGoldenTask(engine, base, golden);
-        const { embeddings, scores } = await engine.evaluate(task, toRequest(golden));
+        const {
+          outputs: [{ embeddings, scores }],
+        } = await engine.evaluate([toBatch(task, golden)]);
         expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(TOLERANCES.float32Embeddings);
         expect(relativeError(scores, expected.scores)).toBeLessThan(TOLERANCES.float32Scores);
         await engine.removeTask(task);
@@ -98,7 +95,9 @@ describe.each(bases)('base %s', (name) => {
       for (const golden of own) {
         const expected = await readExpected(golden);
         const task = await addGoldenTask(engine, base, golden);
-        const { embeddings } = await engine.evaluate(task, toRequest(golden));
+        const {
+          outputs: [{ embeddings }],
+        } = await engine.evaluate([toBatch(task, golden)]);
         expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(tolerance);
         await engine.removeTask(task);
       }

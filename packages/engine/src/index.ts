@@ -1,12 +1,13 @@
 export { createEngine } from './engine';
 export type {
+  Batch,
   Engine,
   EngineInfo,
   EngineMemory,
   EngineOptions,
-  EvaluateRequest,
   Evaluation,
   ExpertSpec,
+  Outputs,
   SharingPlan,
   TaskHandle,
   TaskSpec,

@@ -29,13 +29,15 @@ describe('memory of activations', () => {
     const { engine, task } = await open(maxRows);
     const tokens = (count: number, seed: number) =>
       Int32Array.from({ length: count }, (_, i) => 20 + ((i * 7 + seed) % 200));
-    await engine.evaluate(task, {
+    const batch = {
+      task,
       prompts: Array.from({ length: conversations }, (_, n) => tokens(PROMPT, n)),
       candidates: Array.from({ length: conversations }, (_, n) => ({
         prompt: n,
         tokens: tokens(CANDIDATE, 3 * n),
       })),
-    });
+    };
+    await engine.evaluate([batch]);
     const { workspaceBytes } = await engine.memory();
     await engine[Symbol.asyncDispose]();
     return workspaceBytes;

@@ -93,18 +93,27 @@ export interface NativeTask {
   readonly experts: readonly NativeExpert[];
 }
 
-/** Prompts and their candidates. */
+/** Prompts and their candidates for one task. */
 export interface NativeBatch {
+  /** Handle of `addTask`. */
+  readonly task: number;
   readonly prompts: readonly Int32Array[];
   readonly candidates: readonly { readonly prompt: number; readonly tokens: Int32Array }[];
 }
 
-/** Outputs of a batch. */
+/** Batches of one call. */
+export interface NativeCall {
+  readonly batches: readonly NativeBatch[];
+}
+
+/** Outputs by batch. */
 export interface NativeEvaluation {
-  /** [N, K, d] */
-  readonly embeddings: Float32Array;
-  /** [N, K] */
-  readonly scores: Float32Array;
+  readonly outputs: readonly {
+    /** [N, K, d] */
+    readonly embeddings: Float32Array;
+    /** [N, K] */
+    readonly scores: Float32Array;
+  }[];
   readonly engineNs: number;
 }
 
@@ -114,7 +123,7 @@ export interface NativeEngine {
   addTask(task: NativeTask): Promise<number>;
   removeTask(handle: number): Promise<void>;
   /** `cancel` ends the work between two layers; the promise then rejects with CANCELLED. */
-  evaluate(handle: number, batch: NativeBatch): { promise: Promise<NativeEvaluation>; cancel: () => void };
+  evaluate(call: NativeCall): { promise: Promise<NativeEvaluation>; cancel: () => void };
   memory(): Promise<NativeMemory>;
   dispose(): Promise<void>;
 }

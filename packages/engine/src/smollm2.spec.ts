@@ -31,10 +31,10 @@ it('SmolLM2-135M from its GGUF has the hidden states of transformers', async () 
     taskAdapter: null,
     experts: [{ adapter: null, invocationTokens: [], head }],
   });
-  const { embeddings } = await engine.evaluate(task, {
-    prompts: [new Int32Array(0)],
-    candidates: goldens.hidden.map(({ ids }) => ({ prompt: 0, tokens: Int32Array.from(ids) })),
-  });
+  const candidates = goldens.hidden.map(({ ids }) => ({ prompt: 0, tokens: Int32Array.from(ids) }));
+  const {
+    outputs: [{ embeddings }],
+  } = await engine.evaluate([{ task, prompts: [new Int32Array(0)], candidates }]);
   const d = model.config.hiddenSize;
   expect(goldens.hidden.length).toBeGreaterThan(0);
   goldens.hidden.forEach(({ embedding }, n) =>
@@ -55,13 +55,13 @@ it('packed weights of SmolLM2-135M are written once, mapped at the next start, a
     const experts = [{ adapter: null, invocationTokens: [], head }];
     const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts });
     const candidates = [{ prompt: 0, tokens: Int32Array.from([1, 2, 3, 4, 5]) }];
-    const { scores } = await engine.evaluate(task, { prompts: [new Int32Array(0)], candidates });
-    return { packed: engine.info.packed, scores };
+    const { outputs } = await engine.evaluate([{ task, prompts: [new Int32Array(0)], candidates }]);
+    return { packed: engine.info.packed, outputs };
   };
   try {
     const first = await start();
     expect(first.packed).toBe('written');
-    expect(await start()).toEqual({ packed: 'mapped', scores: first.scores });
+    expect(await start()).toEqual({ packed: 'mapped', outputs: first.outputs });
     const [file] = await readdir(cacheDirectory);
     await truncate(join(cacheDirectory, file ?? ''), 1_000_000);
     expect(await start()).toEqual(first);

@@ -1,6 +1,7 @@
+import { invalidArgument } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter, TensorRef } from '@dmoerm/weights';
-import type { ExpertSpec, TaskSpec } from './engine';
-import type { NativeExpert, NativeLora, NativeModel, NativeTask, NativeTensor } from './native';
+import type { Batch, ExpertSpec, TaskSpec } from './engine';
+import type { NativeBatch, NativeExpert, NativeLora, NativeModel, NativeTask, NativeTensor } from './native';
 
 /** Numbers files in the order of their first use. */
 class FileList {
@@ -55,4 +56,17 @@ function toNativeAdapter(adapter: LoraAdapter | null, list: FileList): NativeLor
     a: list.tensor(a),
     b: list.tensor(b),
   }));
+}
+
+/** The addon's form of batch `index` of a call. @throws DmoermError INVALID_ARGUMENT if a candidate's prompt is no index. */
+export function toNativeBatch({ task, prompts, candidates }: Batch, index: number): NativeBatch {
+  candidates.forEach(({ prompt }, i) => {
+    if (!Number.isInteger(prompt))
+      throw invalidArgument(
+        `batches[${index}].candidates[${i}].prompt`,
+        'UNKNOWN_PROMPT',
+        'the prompt must be an index of the batch',
+      );
+  });
+  return { task: task.id, prompts, candidates };
 }

@@ -1,4 +1,11 @@
 export { loadModel } from './model';
-export type { CandidateOutput, Model, ModelEvaluation, ModelOptions, TaskDigests } from './model';
+export type {
+  CandidateOutput,
+  Model,
+  ModelEvaluation,
+  ModelOptions,
+  PreparedItem,
+  TaskDigests,
+} from './model';
 export { prepareItem } from './prepare';
-export type { EvaluateItem, PreparedCandidate, PreparedItem, Renderer } from './prepare';
+export type { EvaluateItem, PreparedCandidate, Renderer, TokenItem } from './prepare';

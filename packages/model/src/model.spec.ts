@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle } from '@dmoerm/bundle';
-import { createEngine, type Engine } from '@dmoerm/engine';
+import { createEngine, type Engine, type Outputs } from '@dmoerm/engine';
 import { createSpecBundle, SPEC_TASKS } from '@dmoerm/testing';
 import { openBase } from '@dmoerm/weights';
 import { loadModel, type CandidateOutput, type Model } from './model';
@@ -34,7 +34,7 @@ function item(candidates: readonly string[], over: Partial<EvaluateItem> = {}): 
 }
 
 async function outputs(task: string, one: EvaluateItem, by = model): Promise<readonly CandidateOutput[]> {
-  const { items } = await by.evaluate(task, [by.prepare(task, one)]);
+  const { items } = await by.evaluate([by.prepare(task, one)]);
   return items[0] ?? [];
 }
 
@@ -109,9 +109,12 @@ it.each([NaN, Infinity])(
       info: real.info,
       addTask: (spec) => real.addTask(spec),
       removeTask: (handle) => real.removeTask(handle),
-      evaluate: async (handle, request) => {
-        const evaluation = await real.evaluate(handle, request);
-        evaluation.embeddings[handle.expertCount * real.info.hiddenSize + 3] = poison;
+      evaluate: async (batches, signal) => {
+        const evaluation = await real.evaluate(batches, signal);
+        const [batch] = batches;
+        const [outputs] = evaluation.outputs as readonly Outputs[];
+        if (outputs !== undefined && batch !== undefined)
+          outputs.embeddings[batch.task.expertCount * real.info.hiddenSize + 3] = poison;
         return evaluation;
       },
       memory: () => real.memory(),

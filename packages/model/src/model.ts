@@ -1,15 +1,23 @@
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, groupBy } from '@dmoerm/core';
 import type { Bundle } from '@dmoerm/bundle';
 import {
   createEngine,
+  type Batch,
   type Engine,
   type EngineOptions,
   type ExpertSpec,
+  type Outputs,
   type TaskHandle,
 } from '@dmoerm/engine';
 import { openTokenizer } from '@dmoerm/tokenizer';
 import { openAdapter, openBase, readSafetensors, readTensorF32, type ModelConfig } from '@dmoerm/weights';
-import { prepareItem, type EvaluateItem, type PreparedItem, type Renderer } from './prepare';
+import {
+  prepareItem,
+  type EvaluateItem,
+  type PreparedCandidate,
+  type Renderer,
+  type TokenItem,
+} from './prepare';
 
 /** Digests of what produced a score; each 64 hexadecimal digits. */
 export interface TaskDigests {
@@ -18,6 +26,11 @@ export interface TaskDigests {
   readonly adapters: readonly string[];
   readonly heads: string;
   readonly template: string;
+}
+
+/** An item ready for the engine. */
+export interface PreparedItem extends TokenItem {
+  readonly task: string;
 }
 
 /** What the K experts say of one candidate. */
@@ -53,8 +66,11 @@ export interface Model {
   digests(task: string): TaskDigests;
   /** Text to tokens; see `prepareItem`. */
   prepare(task: string, item: EvaluateItem): PreparedItem;
-  /** One engine call. A candidate whose outputs are not finite gets INTERNAL, reason `NON_FINITE`, the others stay. */
-  evaluate(task: string, items: readonly PreparedItem[], signal?: AbortSignal): Promise<ModelEvaluation>;
+  /**
+   * One engine call for items of any tasks. A candidate whose outputs are not finite gets INTERNAL, reason `NON_FINITE`,
+   * the others stay.
+   */
+  evaluate(items: readonly PreparedItem[], signal?: AbortSignal): Promise<ModelEvaluation>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -184,48 +200,26 @@ class LoadedModel implements Model {
   }
 
   prepare(task: string, item: EvaluateItem): PreparedItem {
-    return prepareItem(item, this.task(task).renderer);
+    return { task, ...prepareItem(item, this.task(task).renderer) };
   }
 
-  async evaluate(
-    name: string,
-    items: readonly PreparedItem[],
-    signal?: AbortSignal,
-  ): Promise<ModelEvaluation> {
-    const task = this.task(name);
-    const prompts: Int32Array[] = [];
-    const candidates: { prompt: number; tokens: Int32Array }[] = [];
-    for (const item of items) {
-      const offset = prompts.length;
-      prompts.push(...item.prompts);
-      for (const candidate of item.candidates)
-        if (candidate.type === 'tokens')
-          candidates.push({ prompt: offset + candidate.prompt, tokens: candidate.tokens });
-    }
-    const { embeddings, scores, engineNs } = await this.engine.evaluate(task.handle, {
-      prompts,
-      candidates,
-      ...(signal === undefined ? {} : { signal }),
+  async evaluate(items: readonly PreparedItem[], signal?: AbortSignal): Promise<ModelEvaluation> {
+    const groups = [...groupBy(items, ({ task }) => task)];
+    const batches = groups.map(([task, own]) => toBatch(this.task(task).handle, own));
+    const { outputs, engineNs } = await this.engine.evaluate(batches, signal);
+    const found = new Map<PreparedItem, readonly CandidateOutput[]>();
+    outputs.forEach((own, i) => {
+      const [task = '', asked = []] = groups[i] ?? [];
+      const next = candidateReader(own, this.task(task).handle.expertCount, this.engine.info.hiddenSize);
+      for (const item of asked)
+        found.set(
+          item,
+          item.candidates.map((candidate, n) =>
+            candidate.type === 'error' ? candidate : toOutput(item, candidate, n, next()),
+          ),
+        );
     });
-    const k = task.handle.expertCount;
-    const width = k * this.engine.info.hiddenSize;
-    let n = 0;
-    const outputs = items.map((item) =>
-      item.candidates.map((candidate, i): CandidateOutput => {
-        if (candidate.type === 'error') return candidate;
-        const own = {
-          embeddings: embeddings.slice(n * width, (n + 1) * width),
-          scores: scores.slice(n * k, (n + 1) * k),
-        };
-        n++;
-        if (![own.embeddings, own.scores].every((values) => values.every(Number.isFinite)))
-          return { type: 'error', error: nonFinite(`candidates[${i}]`) };
-        const prompt = item.prompts[candidate.prompt];
-        const tokenCount = (prompt?.length ?? 0) + candidate.tokens.length;
-        return { type: 'outputs', ...own, tokenCount, truncated: candidate.truncated };
-      }),
-    );
-    return { items: outputs, engineNs };
+    return { items: items.map((item) => found.get(item) ?? []), engineNs };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -242,6 +236,44 @@ class LoadedModel implements Model {
       message: `this model has no such task; its tasks are ${this.taskNames.join(', ')}`,
     });
   }
+}
+
+/** The candidates that can be scored, in order; the prompts one after another. */
+function toBatch(task: TaskHandle, items: readonly PreparedItem[]): Batch {
+  const prompts: Int32Array[] = [];
+  const candidates: { prompt: number; tokens: Int32Array }[] = [];
+  for (const item of items) {
+    const offset = prompts.length;
+    prompts.push(...item.prompts);
+    for (const candidate of item.candidates)
+      if (candidate.type === 'tokens')
+        candidates.push({ prompt: offset + candidate.prompt, tokens: candidate.tokens });
+  }
+  return { task, prompts, candidates };
+}
+
+/** Reads a batch's outputs candidate by candidate. */
+function candidateReader({ embeddings, scores }: Outputs, k: number, d: number): () => Outputs {
+  let n = 0;
+  return () => {
+    const at = n++;
+    return {
+      embeddings: embeddings.slice(at * k * d, (at + 1) * k * d),
+      scores: scores.slice(at * k, (at + 1) * k),
+    };
+  };
+}
+
+function toOutput(
+  item: PreparedItem,
+  candidate: Extract<PreparedCandidate, { type: 'tokens' }>,
+  index: number,
+  outputs: Outputs,
+): CandidateOutput {
+  if (![outputs.embeddings, outputs.scores].every((values) => values.every(Number.isFinite)))
+    return { type: 'error', error: nonFinite(`candidates[${index}]`) };
+  const tokenCount = (item.prompts[candidate.prompt]?.length ?? 0) + candidate.tokens.length;
+  return { type: 'outputs', ...outputs, tokenCount, truncated: candidate.truncated };
 }
 
 function nonFinite(field: string): DmoermError {

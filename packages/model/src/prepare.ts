@@ -18,7 +18,7 @@ export interface EvaluateItem {
 export type PreparedCandidate =
   | {
       readonly type: 'tokens';
-      /** Index into `PreparedItem.prompts`. */
+      /** Index into `TokenItem.prompts`. */
       readonly prompt: number;
       readonly tokens: Int32Array;
       /** True if turns were dropped to fit this candidate. */
@@ -26,8 +26,8 @@ export type PreparedCandidate =
     }
   | { readonly type: 'error'; readonly error: DmoermError };
 
-/** An item as tokens, ready for the engine. */
-export interface PreparedItem {
+/** An item as tokens. */
+export interface TokenItem {
   /**
    * The prompt, once in full and once more for each shorter form that a long candidate needed: what a candidate is scored
    * with depends on that candidate alone, not on the others.
@@ -58,7 +58,7 @@ export interface Renderer {
  * candidate's error, the others stay.
  * @throws DmoermError INVALID_ARGUMENT with the field, e.g. `messages[0].content`, `candidates`.
  */
-export function prepareItem(item: EvaluateItem, renderer: Renderer): PreparedItem {
+export function prepareItem(item: EvaluateItem, renderer: Renderer): TokenItem {
   validatePrompt(item.prompt);
   if (item.candidates.length === 0)
     throw invalidArgument(

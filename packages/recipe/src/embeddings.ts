@@ -107,10 +107,11 @@ export class EmbeddingCache {
     const total = jobs.reduce((sum, { cost }) => sum + cost, 0);
     let done = 0;
     for (const batch of batches(jobs)) {
-      const { embeddings } = await engine.evaluate(readout.handle, {
-        prompts: batch.map(({ prompt }) => prompt),
-        candidates: batch.flatMap(({ tokens }, i) => tokens.map((own) => ({ prompt: i, tokens: own }))),
-      });
+      const prompts = batch.map(({ prompt }) => prompt);
+      const candidates = batch.flatMap(({ tokens }, i) => tokens.map((own) => ({ prompt: i, tokens: own })));
+      const {
+        outputs: [{ embeddings }],
+      } = await engine.evaluate([{ task: readout.handle, prompts, candidates }]);
       this.append(
         batch.flatMap(({ messages, missing }) => missing.map((response) => keyOf(messages, response))),
         embeddings,

@@ -81,27 +81,27 @@ export const METRICS = {
     help: 'Items refused at admission.',
     labelNames: ['task', 'reason'],
   },
-  /** Items per batch. */
+  /** Items of the task per batch. */
   batchItems: {
     name: 'dmoerm_batch_items',
     type: 'histogram',
-    help: 'Items per batch.',
+    help: 'Items of the task per batch.',
     labelNames: ['task'],
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
   },
-  /** Tokens per batch. */
+  /** Tokens of the task per batch. */
   batchTokens: {
     name: 'dmoerm_batch_tokens',
     type: 'histogram',
-    help: 'Tokens per batch.',
+    help: 'Tokens of the task per batch.',
     labelNames: ['task'],
     buckets: [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768],
   },
-  /** Time of one batch in the native engine. */
+  /** Time in the native engine of one batch that held items of the task. */
   forwardDurationSeconds: {
     name: 'dmoerm_forward_duration_seconds',
     type: 'histogram',
-    help: 'Time of one batch in the native engine.',
+    help: 'Time in the native engine of one batch that held items of the task.',
     labelNames: ['task', 'backend'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
@@ -152,7 +152,7 @@ export const METRICS = {
 
 /** Every span attribute of our own. */
 export const ATTRIBUTES = {
-  /** Task of the item or batch. */
+  /** Task of the item; on a forward pass the tasks of its items, separated by commas. */
   task: 'dmoerm.task',
   /** Revision that answered. */
   revision: 'dmoerm.revision',

@@ -1,6 +1,6 @@
 /** Something that waits for the engine. */
 export interface Waiting {
-  /** Only entries of the same lane can share a batch: same revision, same task. Compared by identity. */
+  /** Only entries of the same lane can share a batch: those of one model. Compared by identity. */
   readonly lane: unknown;
   /** Cost in the engine. */
   readonly tokens: number;

@@ -1,4 +1,4 @@
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, groupBy } from '@dmoerm/core';
 import type { CandidateOutput, EvaluateItem, Model, PreparedItem } from '@dmoerm/model';
 import type { CallContext } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
@@ -78,7 +78,6 @@ export class Expert {
     }
     const call = new PendingCall(task, prepared.filter(({ type }) => type === 'ready').length);
     const entries: Entry[] = [];
-    const lane = `${model.revision}/${task}`;
     const outcomes = prepared.map((one) => {
       if (one.type === 'refused') return Promise.resolve({ outputs: one.outputs, batch: null, engineNs: 0 });
       const { item } = one;
@@ -88,7 +87,7 @@ export class Expert {
           fail(error);
         };
         const tokens = item.engineTokens;
-        entries.push({ lane, tokens, task, signal, deadline, drop, model, item, call, resolve, fail });
+        entries.push({ lane: model, tokens, task, signal, deadline, drop, model, item, call, resolve, fail });
       });
     });
     try {
@@ -121,13 +120,15 @@ export class Expert {
 async function forward(batch: readonly Entry[]): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  const { model, task } = first;
-  const tokens = batch.reduce((sum, entry) => sum + entry.tokens, 0);
+  const tasks = groupBy(batch, ({ task }) => task);
+  for (const [task, own] of tasks) {
+    metrics.batchItems.observe({ task }, own.length);
+    metrics.batchTokens.observe({ task }, sumTokens(own));
+  }
   const calls = new Map<PendingCall, number>();
   for (const { call } of batch) calls.set(call, (calls.get(call) ?? 0) + 1);
-  metrics.batchItems.observe({ task }, batch.length);
-  metrics.batchTokens.observe({ task }, tokens);
-  const span = startForwardSpan({ task, revision: model.revision, tokens, calls });
+  const revision = first.model.revision;
+  const span = startForwardSpan({ tasks: [...tasks.keys()], revision, tokens: sumTokens(batch), calls });
   try {
     await compute(batch);
   } catch (error) {
@@ -145,14 +146,14 @@ async function forward(batch: readonly Entry[]): Promise<void> {
 async function compute(batch: readonly Entry[]): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  const { model, task } = first;
+  const { model } = first;
   using gone = whenAllGone(batch.map(({ signal }) => signal));
   const { items, engineNs } = await model.evaluate(
-    task,
     batch.map(({ item }) => item),
     gone.signal,
   );
-  metrics.forwardDurationSeconds.observe({ task, backend: model.engine.info.backend }, engineNs / NS_PER_S);
+  for (const task of new Set(batch.map((entry) => entry.task)))
+    metrics.forwardDurationSeconds.observe({ task, backend: model.engine.info.backend }, engineNs / NS_PER_S);
   batch.forEach(({ resolve }, i) => resolve({ outputs: items[i] ?? [], batch, engineNs }));
 }
 
@@ -166,6 +167,10 @@ function prepare(model: Model, task: string, item: EvaluateItem): Prepared {
     const error = DmoermError.from(cause);
     return { type: 'refused', outputs: item.candidates.map(() => ({ type: 'error', error })) };
   }
+}
+
+function sumTokens(entries: readonly Entry[]): number {
+  return entries.reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
 /** Waits for all, the failed too, then throws the first failure: a hold on the model must outlast its last batch. */

@@ -63,7 +63,7 @@ export class PendingCall {
 
 /** What a forward pass computes. */
 export interface ForwardOf {
-  readonly task: string;
+  readonly tasks: readonly string[];
   readonly revision: string;
   readonly tokens: number;
   /** Items of each call in the batch. */
@@ -71,10 +71,10 @@ export interface ForwardOf {
 }
 
 /** Starts the span of a batch: a trace of its own, linked with the queue span of each call both ways. */
-export function startForwardSpan({ task, revision, tokens, calls }: ForwardOf): Span {
+export function startForwardSpan({ tasks, revision, tokens, calls }: ForwardOf): Span {
   const links = [...calls].slice(0, MAX_LINKS).map(([call, items]) => ({
     context: call.spanContext,
-    attributes: { [ATTRIBUTES.batchSize]: items },
+    attributes: { [ATTRIBUTES.task]: call.task, [ATTRIBUTES.batchSize]: items },
   }));
   const items = [...calls.values()].reduce((sum, count) => sum + count, 0);
   const span = tracer.startSpan(
@@ -83,7 +83,7 @@ export function startForwardSpan({ task, revision, tokens, calls }: ForwardOf): 
       kind: SpanKind.INTERNAL,
       links,
       attributes: {
-        [ATTRIBUTES.task]: task,
+        [ATTRIBUTES.task]: [...tasks].sort().join(','),
         [ATTRIBUTES.revision]: revision,
         [ATTRIBUTES.batchSize]: items,
         [ATTRIBUTES.batchTokens]: tokens,

@@ -1,4 +1,4 @@
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, groupBy } from '@dmoerm/core';
 import { createFakeEngine } from '@dmoerm/engine';
 import type { Engine } from '@dmoerm/engine';
 import { prepareItem } from '@dmoerm/model';
@@ -18,7 +18,7 @@ const TASKS = new Map([
 
 /** A model for tests that are not about numerics: one token per character, the fake engine, no files. */
 export interface SpecModel extends Model {
-  /** Items of each engine call so far, as `task:items`. */
+  /** Items of each engine call so far, as `task:items task:items`. */
   readonly calls: readonly string[];
   /** Lets engine calls wait until it resolves. */
   gate: Promise<void>;
@@ -64,57 +64,60 @@ class CharacterModel implements SpecModel {
 
   prepare(task: string, item: Parameters<Model['prepare']>[1]): PreparedItem {
     this.capabilities(task);
-    return prepareItem(item, {
+    const tokens = prepareItem(item, {
       promptTokens: (messages) => characters(messages.map(({ content }) => content).join('\n')),
       candidateTokens: characters,
       renderedTokens: characters,
       maxTokens: MAX_TOKENS,
       cost: (prompt, candidates) => prompt + candidates.reduce((a, b) => a + b, 0),
     });
+    return { task, ...tokens };
   }
 
-  async evaluate(task: string, items: readonly PreparedItem[], signal?: AbortSignal) {
-    this.calls.push(`${task}:${items.length}`);
+  async evaluate(items: readonly PreparedItem[], signal?: AbortSignal) {
+    const tasks = groupBy(items, ({ task }) => task);
+    this.calls.push(
+      [...tasks]
+        .map(([task, own]) => `${task}:${own.length}`)
+        .sort()
+        .join(' '),
+    );
     await this.gate;
     if (signal?.aborted)
       throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'cancelled' });
-    const k = this.capabilities(task).length;
-    const head = { weight: new Float32Array(HIDDEN_SIZE).fill(1), bias: 0 };
-    const experts = this.capabilities(task).map(() => ({ adapter: null, invocationTokens: [], head }));
-    const handle = await this.engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts });
     const outputs: CandidateOutput[][] = [];
-    for (const item of items) {
-      const own: CandidateOutput[] = [];
-      for (const candidate of item.candidates) {
-        if (candidate.type === 'error') own.push(candidate);
-        else {
-          const request = { prompts: item.prompts, candidates: [candidate] };
-          const { embeddings, scores } = await this.engine.evaluate(handle, request);
-          const poisoned = String.fromCharCode(...candidate.tokens) === POISON;
-          const tokenCount = (item.prompts[candidate.prompt]?.length ?? 0) + candidate.tokens.length;
-          own.push(
-            poisoned
-              ? {
-                  type: 'error',
-                  error: new DmoermError({ code: 'INTERNAL', reason: 'NON_FINITE', message: 'NaN' }),
-                }
-              : {
-                  type: 'outputs',
-                  embeddings,
-                  scores: scores.slice(0, k),
-                  tokenCount,
-                  truncated: candidate.truncated,
-                },
-          );
-        }
-      }
-      outputs.push(own);
-    }
+    for (const item of items) outputs.push(await this.outputs(item));
     return { items: outputs, engineNs: 1000 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.disposed = true;
+  }
+
+  private async outputs(item: PreparedItem): Promise<CandidateOutput[]> {
+    const head = { weight: new Float32Array(HIDDEN_SIZE).fill(1), bias: 0 };
+    const experts = this.capabilities(item.task).map(() => ({ adapter: null, invocationTokens: [], head }));
+    const task = await this.engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts });
+    const own: CandidateOutput[] = [];
+    for (const candidate of item.candidates) {
+      if (candidate.type === 'error') {
+        own.push(candidate);
+        continue;
+      }
+      const {
+        outputs: [outputs],
+      } = await this.engine.evaluate([{ task, prompts: item.prompts, candidates: [candidate] }]);
+      const tokenCount = (item.prompts[candidate.prompt]?.length ?? 0) + candidate.tokens.length;
+      own.push(
+        String.fromCharCode(...candidate.tokens) === POISON
+          ? {
+              type: 'error',
+              error: new DmoermError({ code: 'INTERNAL', reason: 'NON_FINITE', message: 'NaN' }),
+            }
+          : { type: 'outputs', ...outputs, tokenCount, truncated: candidate.truncated },
+      );
+    }
+    return own;
   }
 }
 

@@ -1,11 +1,10 @@
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, groupBy } from '@dmoerm/core';
 import { aggregatorV1, commonV1 } from '@dmoerm/protos';
 import type { Calls, CallContext } from '@dmoerm/rpc';
 import { fromStatus } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
 import { nonFinite } from './expert-call';
 import type { ExpertOutputs } from './expert-call';
-import { groupBy } from './group-by';
 import { lesserReward } from './lesser-rule';
 import type { TaskModel } from './router-model';
 

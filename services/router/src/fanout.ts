@@ -1,4 +1,4 @@
-import { DmoermError } from '@dmoerm/core';
+import { DmoermError, groupBy } from '@dmoerm/core';
 import type { commonV1, expertV1 } from '@dmoerm/protos';
 import type { CallContext, Calls } from '@dmoerm/rpc';
 import { aggregateAll } from './aggregator-call';
@@ -7,7 +7,6 @@ import { chunk } from './chunk';
 import type { ChunkLimits, Sized } from './chunk';
 import { readAnswer } from './expert-call';
 import type { CandidateOutputs, ExpertOutputs } from './expert-call';
-import { groupBy } from './group-by';
 import type { Item } from './item';
 import type { RouterModel, TaskModel } from './router-model';
 
