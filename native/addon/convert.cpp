@@ -1,102 +1,14 @@
 #include "convert.h"
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "dto.h"
 
 namespace dmoerm::addon {
 namespace {
-
-[[noreturn]] void mistyped(const Napi::Object& dto, const char* field, const char* type) {
-  throw Napi::TypeError::New(dto.Env(), std::string("native: field ") + field + " must be " + type);
-}
-
-double number(const Napi::Object& dto, const char* field) {
-  const Napi::Value value = dto.Get(field);
-  if (!value.IsNumber()) mistyped(dto, field, "a number");
-  return value.As<Napi::Number>().DoubleValue();
-}
-
-int64_t integer(const Napi::Object& dto, const char* field) {
-  const double value = number(dto, field);
-  if (!(value >= -9007199254740991.0 && value <= 9007199254740991.0) ||
-      value != static_cast<double>(static_cast<int64_t>(value)))
-    mistyped(dto, field, "an integer");
-  return static_cast<int64_t>(value);
-}
-
-std::string text(const Napi::Object& dto, const char* field) {
-  const Napi::Value value = dto.Get(field);
-  if (!value.IsString()) mistyped(dto, field, "a string");
-  return value.As<Napi::String>().Utf8Value();
-}
-
-bool flag(const Napi::Object& dto, const char* field) {
-  const Napi::Value value = dto.Get(field);
-  if (!value.IsBoolean()) mistyped(dto, field, "a boolean");
-  return value.As<Napi::Boolean>().Value();
-}
-
-Napi::Object object(const Napi::Object& dto, const char* field) {
-  const Napi::Value value = dto.Get(field);
-  if (!value.IsObject()) mistyped(dto, field, "an object");
-  return value.As<Napi::Object>();
-}
-
-Napi::Array array(const Napi::Object& dto, const char* field) {
-  const Napi::Value value = dto.Get(field);
-  if (!value.IsArray()) mistyped(dto, field, "an array");
-  return value.As<Napi::Array>();
-}
-
-template <class T, class Read>
-std::vector<T> list(const Napi::Object& dto, const char* field, Read read) {
-  const Napi::Array values = array(dto, field);
-  std::vector<T> out;
-  out.reserve(values.Length());
-  for (uint32_t i = 0; i < values.Length(); ++i) {
-    const Napi::HandleScope scope(dto.Env());
-    out.push_back(read(values.Get(i)));
-  }
-  return out;
-}
-
-template <class T>
-std::vector<T> numbers(const Napi::Object& dto, const char* field) {
-  return list<T>(dto, field, [&](const Napi::Value& value) {
-    if (!value.IsNumber()) mistyped(dto, field, "an array of numbers");
-    return static_cast<T>(value.As<Napi::Number>().DoubleValue());
-  });
-}
-
-std::vector<std::string> texts(const Napi::Object& dto, const char* field) {
-  return list<std::string>(dto, field, [&](const Napi::Value& value) {
-    if (!value.IsString()) mistyped(dto, field, "an array of strings");
-    return value.As<Napi::String>().Utf8Value();
-  });
-}
-
-template <class T, class Read>
-std::vector<T> objects(const Napi::Object& dto, const char* field, Read read) {
-  return list<T>(dto, field, [&](const Napi::Value& value) {
-    if (!value.IsObject()) mistyped(dto, field, "an array of objects");
-    return read(value.As<Napi::Object>());
-  });
-}
-
-/// Elements of a typed array, copied: the caller's memory may move or change while the engine
-/// works.
-template <class T>
-std::vector<T> typed(const Napi::Value& value, napi_typedarray_type type, const Napi::Object& dto,
-                     const char* field) {
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
-    mistyped(dto, field, type == napi_int32_array ? "Int32Array" : "Float32Array");
-  const auto view = value.As<Napi::TypedArrayOf<T>>();
-  return std::vector<T>(view.Data(), view.Data() + view.ElementLength());
-}
-
-std::vector<int32_t> tokens(const Napi::Value& value, const Napi::Object& dto, const char* field) {
-  return typed<int32_t>(value, napi_int32_array, dto, field);
-}
 
 TensorType to_tensor_type(const Napi::Object& dto, const std::string& name) {
   static const std::pair<const char*, TensorType> kTypes[] = {
@@ -121,15 +33,9 @@ TensorSource to_tensor(const Napi::Object& dto) {
 }
 
 LoraSource to_lora(const Napi::Object& dto) {
-  static constexpr const char* kTargets[kTargetCount] = {
-      "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   LoraSource lora;
   lora.layer = integer(dto, "layer");
-  const std::string target = text(dto, "target");
-  int at = 0;
-  while (at < kTargetCount && target != kTargets[at]) ++at;
-  if (at == kTargetCount) mistyped(dto, "target", "a linear layer");
-  lora.target = static_cast<Target>(at);
+  lora.target = to_target(dto);
   lora.rank = integer(dto, "rank");
   lora.scale = static_cast<float>(number(dto, "scale"));
   lora.a = to_tensor(object(dto, "a"));
@@ -166,14 +72,33 @@ ExpertSource to_expert(const Napi::Object& dto) {
 /// Names in the order of `WeightType`.
 constexpr std::string_view kWeightTypes[] = {"f32", "bf16", "int8", "stored"};
 
-/// Hands a vector's elements to JS in an ArrayBuffer of its own.
-Napi::Value float_array(Napi::Env env, const std::vector<float>& values) {
-  Napi::Float32Array out = Napi::Float32Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), out.Data());
-  return out;
+}  // namespace
+
+Target to_target(const Napi::Object& dto) {
+  static constexpr const char* kTargets[kTargetCount] = {
+      "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  const std::string target = text(dto, "target");
+  int at = 0;
+  while (at < kTargetCount && target != kTargets[at]) ++at;
+  if (at == kTargetCount) mistyped(dto, "target", "a linear layer");
+  return static_cast<Target>(at);
 }
 
-}  // namespace
+PlanType to_plan(const Napi::Object& dto) {
+  const std::string plan = text(dto, "plan");
+  if (plan != "full" && plan != "top_layers" && plan != "readout")
+    mistyped(dto, "plan", "a sharing plan");
+  return plan == "full"      ? PlanType::kFull
+         : plan == "readout" ? PlanType::kReadout
+                             : PlanType::kTopLayers;
+}
+
+WeightType to_weight_type(const Napi::Object& dto, const std::string& type) {
+  const auto* const known = std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type);
+  if (known == std::end(kWeightTypes))
+    mistyped(dto, "weightType", "'auto', 'f32', 'bf16', 'int8' or 'stored'");
+  return static_cast<WeightType>(known - std::begin(kWeightTypes));
+}
 
 ModelSource to_model_source(const Napi::Object& dto) {
   ModelSource source;
@@ -186,12 +111,7 @@ ModelSource to_model_source(const Napi::Object& dto) {
 EngineOptions to_engine_options(const Napi::Object& dto) {
   EngineOptions options;
   const std::string type = text(dto, "weightType");
-  if (type != "auto") {
-    const auto* const known = std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type);
-    if (known == std::end(kWeightTypes))
-      mistyped(dto, "weightType", "'auto', 'f32', 'bf16', 'int8' or 'stored'");
-    options.weight_type = static_cast<WeightType>(known - std::begin(kWeightTypes));
-  }
+  if (type != "auto") options.weight_type = to_weight_type(dto, type);
   options.threads = static_cast<int>(integer(dto, "threads"));
   options.isa = text(dto, "isa");
   options.cache = text(dto, "cacheDirectory");
@@ -219,20 +139,13 @@ Napi::Value from_memory(Napi::Env env, const EngineMemory& memory) {
 
 TaskSource to_task_source(const Napi::Object& dto) {
   TaskSource source;
-  const std::string plan = text(dto, "plan");
-  if (plan != "full" && plan != "top_layers" && plan != "readout")
-    mistyped(dto, "plan", "a sharing plan");
-  source.plan = plan == "full"      ? PlanType::kFull
-                : plan == "readout" ? PlanType::kReadout
-                                    : PlanType::kTopLayers;
+  source.plan = to_plan(dto);
   source.top_layers = integer(dto, "topLayers");
   source.files = texts(dto, "files");
   source.adapter = objects<LoraSource>(dto, "adapter", to_lora);
   source.experts = objects<ExpertSource>(dto, "experts", to_expert);
   return source;
 }
-
-namespace {
 
 Batch to_batch(const Napi::Object& dto) {
   Batch batch;
@@ -245,8 +158,6 @@ Batch to_batch(const Napi::Object& dto) {
   });
   return batch;
 }
-
-}  // namespace
 
 std::vector<Batch> to_batches(const Napi::Object& dto) {
   return objects<Batch>(dto, "batches", to_batch);

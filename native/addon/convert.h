@@ -12,6 +12,10 @@ namespace dmoerm::addon {
 // Readers of the DTOs declared in packages/engine/src/native.ts: same field names, same order. A
 // missing or mistyped field throws a JS TypeError that names it.
 
+Target to_target(const Napi::Object& dto);
+PlanType to_plan(const Napi::Object& dto);
+WeightType to_weight_type(const Napi::Object& dto, const std::string& type);
+Batch to_batch(const Napi::Object& dto);
 ModelSource to_model_source(const Napi::Object& dto);
 EngineOptions to_engine_options(const Napi::Object& dto);
 TaskSource to_task_source(const Napi::Object& dto);

@@ -5,19 +5,11 @@
 
 #include "convert.h"
 #include "dmoerm/error.h"
+#include "dto.h"
 #include "promise_worker.h"
 
 namespace dmoerm::addon {
 namespace {
-
-struct Nothing {};
-
-Napi::Object object_argument(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsObject())
-    throw Napi::TypeError::New(info.Env(),
-                               "native: argument " + std::to_string(index) + " must be an object");
-  return info[index].As<Napi::Object>();
-}
 
 int64_t handle_argument(const Napi::CallbackInfo& info, size_t index) {
   if (!info[index].IsNumber())

@@ -14,6 +14,9 @@
 
 namespace dmoerm::addon {
 
+/// The result of work that has none.
+struct Nothing {};
+
 /// A JS Error with `code` (gRPC status name), `reason` and `field`, for packages/engine to convert.
 inline Napi::Error to_js_error(Napi::Env env, const Error& error) {
   Napi::Error js = Napi::Error::New(env, error.what());

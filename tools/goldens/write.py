@@ -16,6 +16,7 @@ from cases import cases  # noqa: E402
 from expected import write_cases  # noqa: E402
 from files import fresh_folder  # noqa: E402
 from gguf_bases import gguf_bases, read_gguf_base, write_gguf_base  # noqa: E402
+from gradients import write_gradients  # noqa: E402
 from hf_bases import hf_bases, write_hf_base  # noqa: E402
 from oracle import load_base  # noqa: E402
 from tiny_tokenizer import VOCABULARY, digits_split, qwen_split, save, train, write_tokenizer_golden  # noqa: E402
@@ -45,6 +46,7 @@ def main() -> None:
         base = model_for(adapter, folders[adapter.base]) if in_folder else load(adapter.base)
         write_adapter(adapter, base, adapters)
     write_cases(cases([*folders, *files]), cache(load), GOLDENS)
+    write_gradients(cache(load), GOLDENS)
 
 
 if __name__ == "__main__":

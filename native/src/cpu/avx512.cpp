@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "dmoerm/gradient_ops.h"
 #include "units.h"
 
 namespace dmoerm {
@@ -18,6 +19,9 @@ namespace {
 #include "avx512.inc"
 constexpr cpu::Layout kLayout{12, DMOERM_BF16_DOT, 1, 1};
 #include "vector_unit.inc"
+// clang-format off: after what it needs.
+#include "gradients.inc"
+// clang-format on
 
 }  // namespace
 
@@ -25,6 +29,12 @@ const Ops& avx512_ops() {
   static const Ops ops{"avx512",    kLayout.rows, 2,        row_type, matrix_bytes,
                        pack_matrix, pack_rows,    linear,   gated,    lora_down,
                        rms_norm,    cpu::rope,    attention};
+  return ops;
+}
+
+const GradientOps& avx512_gradients() {
+  static const GradientOps ops{
+      "avx512", rms_norm_backward, gated_rows, gated_backward, attention_backward, outer, adam};
   return ops;
 }
 

@@ -8,6 +8,7 @@
 #endif
 
 #include "dmoerm/error.h"
+#include "dmoerm/gradient_ops.h"
 #include "dmoerm/ops.h"
 
 namespace dmoerm {
@@ -67,17 +68,18 @@ struct Unit {
   const char* name;
   bool (*supported)();
   const Ops& (*ops)();
+  const GradientOps& (*gradients)();
 };
 
 /// The widest first.
 constexpr Unit kUnits[] = {
-    {"amx", has_amx, amx_ops},
-    {"avx512_bf16", has_avx512_bf16, avx512_bf16_ops},
-    {"avx512_vnni", has_avx512_vnni, avx512_vnni_ops},
-    {"avx512", has_avx512, avx512_ops},
-    {"avx_vnni", has_avx_vnni, avx_vnni_ops},
-    {"avx2", has_avx2, avx2_ops},
-    {"reference", [] { return true; }, reference_ops},
+    {"amx", has_amx, amx_ops, avx512_gradients},
+    {"avx512_bf16", has_avx512_bf16, avx512_bf16_ops, avx512_gradients},
+    {"avx512_vnni", has_avx512_vnni, avx512_vnni_ops, avx512_gradients},
+    {"avx512", has_avx512, avx512_ops, avx512_gradients},
+    {"avx_vnni", has_avx_vnni, avx_vnni_ops, avx2_gradients},
+    {"avx2", has_avx2, avx2_ops, avx2_gradients},
+    {"reference", [] { return true; }, reference_ops, reference_gradients},
 };
 
 }  // namespace
@@ -129,6 +131,12 @@ const Ops& select_ops(const char* name) {
   }
   throw Error(Code::kInvalidArgument, "UNKNOWN_ISA", "isa",
               "unknown instruction set '" + wanted + "'; use one of " + known);
+}
+
+const GradientOps& gradients_for(const Ops& ops) {
+  for (const Unit& unit : kUnits)
+    if (&unit.ops() == &ops) return unit.gradients();
+  return reference_gradients();
 }
 
 }  // namespace dmoerm

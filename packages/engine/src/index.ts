@@ -13,6 +13,17 @@ export type {
   TaskSpec,
   WeightType,
 } from './engine';
+export { createTrainer } from './trainer';
+export type {
+  BatchLoss,
+  LearnerSpec,
+  LearningBatch,
+  LoraShape,
+  Pair,
+  Trainer,
+  TrainerOptions,
+  UpdateOptions,
+} from './trainer';
 export { loadAddon } from './load';
 // For other packages' tests.
 export { createFakeEngine } from './fake-engine';

@@ -3,6 +3,8 @@
  * is spelt out (empty arrays), never left out, so that a misspelt field fails loudly.
  */
 
+import type { NativeTrainer } from './native-trainer';
+
 /** A tensor on disk. */
 export interface NativeTensor {
   readonly name: string;
@@ -131,6 +133,7 @@ export interface NativeEngine {
 /** What the addon exports. */
 export interface NativeAddon {
   readonly NativeEngine: new () => NativeEngine;
+  readonly NativeTrainer: new () => NativeTrainer;
   /** What this machine runs, the widest first; values of `NativeOptions.isa`. */
   readonly instructionSets: readonly string[];
 }

@@ -28,6 +28,27 @@ export function readGoldenCases(): GoldenCase[] {
   return JSON.parse(readFileSync(join(GOLDENS_DIR, 'cases.json'), 'utf8')) as GoldenCase[];
 }
 
+/** A golden case whose adapters and heads, or whose base, are learned: losses and gradients by autograd. */
+export interface GoldenGradients extends Omit<GoldenCase, 'expected' | 'task_adapter'> {
+  readonly learns_base: boolean;
+  readonly pairs: readonly {
+    readonly first: number;
+    readonly second: number;
+    readonly target: number;
+    readonly weight: number;
+  }[];
+  readonly token_weight: number;
+  /** By expert. */
+  readonly losses: readonly { readonly pair: number; readonly token: number }[];
+  /** By the trainer's parameter names: length, and projection on sin(1), sin(2), ... */
+  readonly gradients: Readonly<Record<string, readonly [number, number]>>;
+}
+
+/** All of them. */
+export function readGoldenGradients(): GoldenGradients[] {
+  return JSON.parse(readFileSync(join(GOLDENS_DIR, 'gradients.json'), 'utf8')) as GoldenGradients[];
+}
+
 /** Path of a golden base, as `openBase` takes it: a folder, or its GGUF file. */
 export function goldenBase(name: string): string {
   const folder = join(GOLDENS_DIR, 'bases', name);

@@ -1,5 +1,12 @@
-export { GOLDENS_DIR, goldenAdapter, goldenBase, readExpected, readGoldenCases } from './goldens';
-export type { GoldenCase } from './goldens';
+export {
+  GOLDENS_DIR,
+  goldenAdapter,
+  goldenBase,
+  readExpected,
+  readGoldenCases,
+  readGoldenGradients,
+} from './goldens';
+export type { GoldenCase, GoldenGradients } from './goldens';
 export { TOLERANCES, relativeError } from './tolerances';
 export { startMesh } from './mesh';
 export type { Mesh, MeshFactories, MeshPart } from './mesh';

@@ -7,6 +7,12 @@ export const TOLERANCES = {
   float32Embeddings: 1e-4,
   /** The same, value-head scores. */
   float32Scores: 1e-4,
+  /** Gradients in float32 against autograd in float64: length and a projection, relative to the length. */
+  float32Gradients: 1e-4,
+  /** bfloat16 products, forward and backward, of the same. */
+  bfloat16Gradients: 1e-1,
+  /** Gradients against central differences of a loss in float32. */
+  finiteDifferences: 1e-2,
   /** bfloat16 weights against float32: 8 bits of mantissa. */
   bfloat16Embeddings: 3e-2,
   /** 8-bit weights and activations against float32: a few per mille of the largest value at every product. */

@@ -40,7 +40,7 @@ const Supported = z.object({
   layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
   modules_to_save: z.array(z.string()).nullish(),
   alora_invocation_tokens: z.array(z.int().nonnegative()).min(1).nullish(),
-  init_lora_weights: z.unknown(),
+  init_lora_weights: z.unknown().optional(),
   bias: z.string().default('none'),
 });
 

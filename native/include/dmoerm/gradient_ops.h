@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dmoerm/ops.h"
+
+namespace dmoerm {
+
+/// AdamW's settings of one step (Loshchilov and Hutter, arXiv 1711.05101).
+struct AdamStep {
+  float learning_rate = 0;
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float eps = 1e-8f;
+  float decay = 0;  ///< times the learning rate
+  int64_t step = 1;
+};
+
+/// Derivatives of the ops in ops.h, in float32. `d x` is the derivative of the loss by x. Every sum has a fixed order
+/// that depends neither on threads nor on rows of other groups.
+struct GradientOps {
+  const char* name;
+
+  /// dx += d rms_norm(x); dy, x (T,C), weight (C). dweight (C) += its sum over rows, ascending; may be null.
+  void (*rms_norm)(float* dx, float* dweight, const float* dy, const float* x, const float* weight,
+                   int64_t T, int64_t C, float eps, Scratch& scratch, ThreadPool& pool);
+
+  /// h = silu(gate) * up, `count` elements.
+  void (*gated)(float* h, const float* gate, const float* up, int64_t count, ThreadPool& pool);
+
+  /// In place: gate and up become d gate and d up.
+  void (*gated_backward)(float* gate, float* up, const float* dh, int64_t count, ThreadPool& pool);
+
+  /// d q (query rows, H*D) is written; dk, dv (key rows, G*D) are added to, from row `first_key` on, which may cut no
+  /// span in two. Arguments as of Ops::attention. Segments that share a span at or after `first_key` must begin with the
+  /// same one of those and follow one another.
+  void (*attention)(float* dq, float* dk, float* dv, const float* dout, const float* q,
+                    const float* k, const float* v, int64_t query_rows, int64_t key_rows,
+                    int64_t first_key, const std::vector<AttentionSegment>& segments,
+                    const AttentionShape& shape, Scratch& scratch, ThreadPool& pool);
+
+  /// out (M,N) += sum over rows t, ascending, of a[t,:]^T b[t,:]; a (T,M), b (T,N) with rows a_stride, b_stride apart.
+  void (*outer)(float* out, const float* a, int64_t a_stride, int64_t M, const float* b,
+                int64_t b_stride, int64_t N, int64_t T, ThreadPool& pool);
+
+  /// One step of AdamW on `count` parameters whose gradient is `scale` times g; m and v are its moments.
+  void (*adam)(float* w, float* m, float* v, const float* g, float scale, int64_t count,
+               const AdamStep& step, ThreadPool& pool);
+};
+
+/// Plain loops: the specification.
+const GradientOps& reference_gradients();
+const GradientOps& avx2_gradients();
+const GradientOps& avx512_gradients();
+
+/// The derivatives for a unit of `select_ops`.
+const GradientOps& gradients_for(const Ops& ops);
+
+}  // namespace dmoerm

@@ -1,0 +1,479 @@
+#include "network.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dmoerm/error.h"
+
+namespace dmoerm::train {
+namespace {
+
+/// A well-mixed function of its argument (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014).
+uint64_t mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+int64_t width_of(const ModelConfig& c, Site site) {
+  switch (site) {
+    case Site::kOutput:
+      return c.head_count * c.head_dim;
+    case Site::kDown:
+      return c.ffn_size;
+    case Site::kAttention:
+    case Site::kMlp:
+      break;
+  }
+  return c.hidden_size;
+}
+
+void check(const std::atomic<bool>& cancelled) {
+  if (cancelled.load(std::memory_order_relaxed))
+    throw Error(Code::kCancelled, "CANCELLED", "", "the pass was cancelled");
+}
+
+/// to (N,T) <- from (T,N)
+void turn(float* to, const float* from, int64_t T, int64_t N, ThreadPool& pool) {
+  constexpr int64_t kBlock = 32;
+  pool.run((N + kBlock - 1) / kBlock, [&](int64_t block, int) {
+    const int64_t end = std::min(N, (block + 1) * kBlock);
+    for (int64_t t0 = 0; t0 < T; t0 += kBlock)
+      for (int64_t n = block * kBlock; n < end; ++n)
+        for (int64_t t = t0; t < std::min(T, t0 + kBlock); ++t) to[n * T + t] = from[t * N + n];
+  });
+}
+
+}  // namespace
+
+Network::Network(const LearnedBase& base, const Ops& ops, const GradientOps& gradients,
+                 ThreadPool& pool)
+    : base_(base),
+      weights_(base.weights),
+      c_(base.weights.config),
+      ops_(ops),
+      gradients_(gradients),
+      pool_(pool),
+      type_(ops.row_type(base.weights.type)),
+      tapes_(base.weights.config.layer_count) {}
+
+void Network::forward(const Layout& layout, Buffer<float>& hidden, int64_t first, int64_t end,
+                      bool keep, const std::atomic<bool>& cancelled) {
+  lay_out(layout);
+  drops_ =
+      keep && std::any_of(layout.adapters.begin(), layout.adapters.end(), [](const auto* adapter) {
+        return adapter != nullptr && adapter->dropout > 0;
+      });
+  for (int64_t l = first; l < end; ++l) {
+    check(cancelled);
+    attention_forward(l, hidden, keep);
+    mlp_forward(l, hidden, keep);
+  }
+}
+
+void Network::backward(const Layout& layout, Buffer<float>& dhidden, int64_t first,
+                       const std::atomic<bool>& cancelled) {
+  layout_ = &layout;
+  for (int64_t l = c_.layer_count - 1; l >= first; --l) {
+    check(cancelled);
+    mlp_backward(l, dhidden);
+    attention_backward(l, dhidden);
+  }
+}
+
+void Network::lay_out(const Layout& layout) {
+  layout_ = &layout;
+  all_ = layout.plan.rows;
+  add_panels(all_);
+  learned_ = Rows{};
+  const int64_t begin = layout.first_learned;
+  // Groups keep their numbers: those of the trunk have no learned rows.
+  for (RowGroup group : all_.groups)
+    learned_.groups.push_back(group.begin < begin ? RowGroup{0, 0}
+                                                  : RowGroup{group.begin - begin, group.count});
+  learned_.adapters = all_.adapters;
+  learned_.positions.assign(all_.positions.begin() + begin, all_.positions.end());
+  for (AttentionSegment segment : all_.segments) {
+    if (segment.query_row < begin) continue;
+    segment.query_row -= begin;
+    learned_.segments.push_back(segment);
+  }
+  add_panels(learned_);
+  rope_.reserve(c_, layout.plan.longest);
+  const int64_t half = c_.head_dim / 2;
+  minus_sines_.resize(layout.plan.longest * half);
+  for (size_t i = 0; i < minus_sines_.size(); ++i) minus_sines_[i] = -rope_.sines()[i];
+}
+
+AttentionShape Network::attention_shape(int64_t l) const {
+  return {c_.head_count, c_.kv_head_count, c_.head_dim,
+          1.0f / std::sqrt(static_cast<float>(c_.head_dim)), c_.sliding_windows[l]};
+}
+
+void Network::add_panels(Rows& rows) const {
+  for (size_t g = 0; g < rows.groups.size(); ++g)
+    for (int64_t row = 0; row < rows.groups[g].count; row += ops_.panel_rows)
+      rows.panels.push_back({rows.groups[g].begin + row,
+                             std::min(ops_.panel_rows, rows.groups[g].count - row),
+                             static_cast<int64_t>(g), rows.panel_count()});
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+void Network::pack(PackedRows& out, const Rows& rows, const float* x, int64_t K) {
+  ops_.pack_rows(out, type_, x, K, rows.panels, 0, rows.panel_count(), {}, scratch_, pool_);
+}
+
+/// Inputs of adapters: x with some elements 0, the others larger by as much.
+const float* Network::drop_out(Buffer<float>& out, const Rows& rows, int64_t l, Site site,
+                               const float* x, int64_t K) {
+  out.reserve(rows.count() * K);
+  for (size_t g = 0; g < rows.groups.size(); ++g) {
+    const RowGroup& group = rows.groups[g];
+    const LearnedAdapter* adapter = layout_->adapters[g];
+    const float share = adapter == nullptr ? 0.0f : adapter->dropout;
+    const auto threshold = static_cast<uint32_t>(static_cast<double>(share) * 4294967296.0);
+    const float scale = 1.0f / (1.0f - share);
+    const uint64_t seed = mix(layout_->seeds[g] ^
+                              mix(static_cast<uint64_t>(l * kSiteCount + static_cast<int>(site))));
+    pool_.run(group.count, [&](int64_t row, int) {
+      const float* from = x + (group.begin + row) * K;
+      float* to = out.data() + (group.begin + row) * K;
+      const auto key = static_cast<uint32_t>(mix(seed + static_cast<uint64_t>(row)));
+      for (int64_t k = 0; k < K; ++k) {
+        // The finaliser of MurmurHash3: 32 bits at a time are vectors.
+        uint32_t h = key + static_cast<uint32_t>(k) * 0x9e3779b9u;
+        h = (h ^ (h >> 16)) * 0x85ebca6bu;
+        h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+        h ^= h >> 16;
+        to[k] = h < threshold ? 0.0f : from[k] * scale;
+      }
+    });
+  }
+  return out.data();
+}
+
+/// Packs a site's input, and takes its adapters' down products.
+void Network::site_forward(const Rows& rows, int64_t l, Site site, const float* x, bool keep) {
+  const int64_t K = width_of(c_, site);
+  pack(input_, rows, x, K);
+  std::vector<const Matrix*> downs;
+  for (const AdapterWeights* adapter : rows.adapters)
+    downs.push_back(adapter == nullptr ? nullptr : adapter->down(l, site));
+  low_rank_.K = 0;
+  if (std::all_of(downs.begin(), downs.end(), [](const Matrix* m) { return m == nullptr; })) return;
+  const PackedRows* from = &input_;
+  if (keep && drops_) {
+    pack(lora_input_, rows, drop_out(dropped_, rows, l, site, x, K), K);
+    from = &lora_input_;
+  }
+  ops_.lora_down(low_rank_, *from, rows.panels, 0, rows.panel_count(), downs, pool_);
+}
+
+/// y = the linear layer on what `site_forward` packed.
+void Network::project(float* y, const Rows& rows, int64_t l, Target target, bool accumulate) {
+  const LayerWeights& layer = weights_.layers[l];
+  std::vector<LoraUp> ups;
+  for (const AdapterWeights* adapter : rows.adapters)
+    ups.push_back(adapter == nullptr ? LoraUp{} : adapter->up(l, target));
+  const bool adapted = low_rank_.K > 0;
+  ops_.linear(
+      y,
+      {&rows.panels, 0, rows.panel_count(), &input_, &layer.matrix(target), layer.bias_of(target),
+       layer.matrix(target).N, adapted ? &low_rank_ : nullptr, adapted ? &ups : nullptr},
+      accumulate, scratch_, pool_);
+}
+
+void Network::rotate(float* x, const std::vector<int32_t>& positions, int64_t heads,
+                     const float* sines) {
+  ops_.rope(x, positions.data(), rope_.cosines(), sines, static_cast<int64_t>(positions.size()),
+            heads, c_.head_dim, pool_);
+}
+
+namespace {
+
+/// The learned rows of x (rows, width).
+void keep_rows(Buffer<float>& out, const float* x, int64_t first, int64_t count, int64_t width) {
+  out.reserve(count * width);
+  std::copy(x + first * width, x + (first + count) * width, out.data());
+}
+
+}  // namespace
+
+void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
+  const LayerWeights& layer = weights_.layers[l];
+  LayerTape& tape = tapes_[l];
+  const int64_t T = all_.count();
+  const int64_t C = c_.hidden_size;
+  const int64_t Q = c_.head_count * c_.head_dim;
+  const int64_t G = c_.kv_head_count * c_.head_dim;
+  const int64_t first = layout_->first_learned;
+  const int64_t learned = learned_.count();
+  if (keep) keep_rows(tape.input, hidden.data(), first, learned, C);
+  normed_.reserve(T * C);
+  ops_.rms_norm(normed_.data(), hidden.data(), layer.input_norm.data(), T, C, c_.rms_norm_eps,
+                pool_);
+  site_forward(all_, l, Site::kAttention, normed_.data(), keep);
+  Buffer<float>& key = keep ? tape.key : key_;
+  Buffer<float>& value = keep ? tape.value : value_;
+  query_.reserve(T * Q);
+  key.reserve(T * G);
+  value.reserve(T * G);
+  project(query_.data(), all_, l, Target::kQ, false);
+  project(key.data(), all_, l, Target::kK, false);
+  project(value.data(), all_, l, Target::kV, false);
+  const auto norm_heads = [&](Buffer<float>& x, Buffer<float>& raw, const std::vector<float>& norm,
+                              int64_t heads) {
+    if (norm.empty()) return;
+    if (keep) keep_rows(raw, x.data(), first, learned, heads * c_.head_dim);
+    ops_.rms_norm(x.data(), x.data(), norm.data(), T * heads, c_.head_dim, c_.rms_norm_eps, pool_);
+  };
+  norm_heads(query_, tape.raw_query, layer.q_norm, c_.head_count);
+  norm_heads(key, tape.raw_key, layer.k_norm, c_.kv_head_count);
+  rotate(query_.data(), all_.positions, c_.head_count, rope_.sines());
+  rotate(key.data(), all_.positions, c_.kv_head_count, rope_.sines());
+  attended_.reserve(T * Q);
+  ops_.attention(attended_.data(), query_.data(), key.data(), value.data(), T, all_.segments,
+                 attention_shape(l), type_, scratch_, pool_);
+  if (keep) {
+    keep_rows(tape.query, query_.data(), first, learned, Q);
+    keep_rows(tape.attended, attended_.data(), first, learned, Q);
+  }
+  site_forward(all_, l, Site::kOutput, attended_.data(), keep);
+  project(hidden.data(), all_, l, Target::kO, true);
+}
+
+void Network::mlp_forward(int64_t l, Buffer<float>& hidden, bool keep) {
+  LayerTape& tape = tapes_[l];
+  const int64_t T = all_.count();
+  const int64_t C = c_.hidden_size;
+  const int64_t F = c_.ffn_size;
+  const int64_t first = layout_->first_learned;
+  const int64_t learned = learned_.count();
+  if (keep) keep_rows(tape.middle, hidden.data(), first, learned, C);
+  ops_.rms_norm(normed_.data(), hidden.data(), weights_.layers[l].post_norm.data(), T, C,
+                c_.rms_norm_eps, pool_);
+  site_forward(all_, l, Site::kMlp, normed_.data(), keep);
+  gate_.reserve(T * F);
+  up_.reserve(T * F);
+  inner_.reserve(T * F);
+  project(gate_.data(), all_, l, Target::kGate, false);
+  project(up_.data(), all_, l, Target::kUp, false);
+  gradients_.gated(inner_.data(), gate_.data(), up_.data(), T * F, pool_);
+  if (keep) {
+    keep_rows(tape.gate, gate_.data(), first, learned, F);
+    keep_rows(tape.up, up_.data(), first, learned, F);
+  }
+  site_forward(all_, l, Site::kDown, inner_.data(), keep);
+  project(hidden.data(), all_, l, Target::kDown, true);
+}
+
+// ---- backward -----------------------------------------------------------------------------------
+
+/// What the adapters of a site saw of x, as rows and packed for their down products.
+void Network::adapter_input(int64_t l, Site site, const float* x) {
+  const int64_t K = width_of(c_, site);
+  seen_ = drops_ ? drop_out(dropped_, learned_, l, site, x, K) : x;
+  const bool adapted = std::any_of(
+      layout_->adapters.begin(), layout_->adapters.end(), [&](const LearnedAdapter* adapter) {
+        return adapter != nullptr && adapter->forward.down(l, site) != nullptr;
+      });
+  if (adapted) pack(lora_input_, learned_, seen_, K);
+}
+
+/// One linear layer: dx (rows, in) from dy (rows, out), added to what dx holds if `accumulate`, and the gradients of its
+/// parameters. x (rows, in) is what it read, after `adapter_input`.
+void Network::linear_backward(int64_t l, Target target, const float* x, const float* dy, float* dx,
+                              bool accumulate) {
+  const size_t at = LearnedAdapter::at(l, target);
+  const LinearShape shape = linear_shape(c_, target);
+  std::vector<const Matrix*> downs;
+  std::vector<LoraUp> ups;
+  bool adapted = false;
+  for (const LearnedAdapter* adapter : layout_->adapters) {
+    const bool here = adapter != nullptr && adapter->modules[at].a != nullptr;
+    downs.push_back(here ? &adapter->down[at] : nullptr);
+    ups.push_back(here ? LoraUp{&adapter->up[at], 0} : LoraUp{});
+    adapted = adapted || here;
+  }
+  pack(input_, learned_, dy, shape.out);
+  if (adapted)
+    ops_.lora_down(low_rank_, input_, learned_.panels, 0, learned_.panel_count(), downs, pool_);
+  const auto product = [&](const Matrix* w, bool low_rank) {
+    return Product{&learned_.panels,
+                   0,
+                   learned_.panel_count(),
+                   &input_,
+                   w,
+                   nullptr,
+                   shape.in,
+                   low_rank ? &low_rank_ : nullptr,
+                   low_rank ? &ups : nullptr};
+  };
+  ops_.linear(dx, product(&base_.transposed[at], adapted && !drops_), accumulate, scratch_, pool_);
+  if (adapted && drops_) {
+    const int64_t count = learned_.count() * shape.in;
+    masked_.reserve(count);
+    std::fill(masked_.data(), masked_.data() + count, 0.0f);
+    ops_.linear(masked_.data(), product(nullptr, true), true, scratch_, pool_);
+    const float* own =
+        drop_out(masked_too_, learned_, l, site_of(target), masked_.data(), shape.in);
+    pool_.run(learned_.count(), [&](int64_t row, int) {
+      for (int64_t i = row * shape.in; i < (row + 1) * shape.in; ++i) dx[i] += own[i];
+    });
+  }
+  for (size_t g = 0; g < downs.size(); ++g)
+    if (downs[g] != nullptr && learned_.groups[g].count > 0)
+      adapter_gradients(l, target, static_cast<int64_t>(g), dy);
+  if (!base_.layers.empty()) weight_gradients(l, target, x, dy);
+}
+
+/// dA += (s dy B)^T x and dB += s dy^T (x A^T) over the rows of a group, whose dy `input_` holds packed.
+void Network::adapter_gradients(int64_t l, Target target, int64_t group, const float* dy) {
+  const LearnedAdapter& adapter = *layout_->adapters[group];
+  const LearnedLora& lora = adapter.modules[LearnedAdapter::at(l, target)];
+  const LinearShape shape = linear_shape(c_, target);
+  const RowGroup& rows = learned_.groups[group];
+  const int64_t rank = lora.a->shape[0];
+  const auto own = [&](const Panel& panel) { return panel.group == group; };
+  const auto begin = std::find_if(learned_.panels.begin(), learned_.panels.end(), own);
+  const auto end = std::find_if_not(begin, learned_.panels.end(), own);
+  const int64_t first = begin - learned_.panels.begin();
+  const int64_t last = end - learned_.panels.begin();
+  const auto product = [&](Buffer<float>& out, const PackedRows& x, const Matrix& w) {
+    out.reserve(rows.count * w.N);
+    // Rows of the panels are counted from the first group's.
+    ops_.linear(out.data() - rows.begin * w.N,
+                {&learned_.panels, first, last, &x, &w, nullptr, w.N, nullptr, nullptr}, false,
+                scratch_, pool_);
+    return out.data();
+  };
+  const Matrix& down = *adapter.forward.down(l, site_of(target));
+  float* u = product(products_, lora_input_, down);
+  for (int64_t i = 0; i < rows.count * down.N; ++i) u[i] *= lora.scale;
+  const float* own_dy = dy + rows.begin * shape.out;
+  gradients_.outer(lora.b->gradient.data(), own_dy, shape.out, shape.out,
+                   u + adapter.forward.up(l, target).offset, down.N, rank, rows.count, pool_);
+  const float* du = product(derivatives_, input_, adapter.down[LearnedAdapter::at(l, target)]);
+  gradients_.outer(lora.a->gradient.data(), du, rank, rank, seen_ + rows.begin * shape.in, shape.in,
+                   shape.in, rows.count, pool_);
+}
+
+/// dW += dy^T x, db += the sum of dy's rows.
+void Network::weight_gradients(int64_t l, Target target, const float* x, const float* dy) {
+  const LinearShape shape = linear_shape(c_, target);
+  const LearnedBase::Layer& layer = base_.layers[l];
+  const int64_t T = learned_.count();
+  outer_product(*layer.weight[static_cast<size_t>(target)], dy, shape.out, x, shape.in, T);
+  Parameter* bias = layer.bias[static_cast<size_t>(target)];
+  if (bias == nullptr) return;
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t n = 0; n < shape.out; ++n) bias->gradient[n] += dy[t * shape.out + n];
+}
+
+void Network::outer_product(Parameter& parameter, const float* dy, int64_t N, const float* x,
+                            int64_t K, int64_t T) {
+  if (weights_.type == WeightType::kF32) {
+    gradients_.outer(parameter.gradient.data(), dy, N, N, x, K, K, T, pool_);
+    return;
+  }
+  turned_.reserve(N * T);
+  turned_too_.reserve(K * T);
+  turn(turned_.data(), dy, T, N, pool_);
+  turn(turned_too_.data(), x, T, K, pool_);
+  Rows rows;
+  rows.groups.push_back({0, N});
+  add_panels(rows);
+  ops_.pack_rows(input_too_, type_, turned_.data(), T, rows.panels, 0, rows.panel_count(), {},
+                 scratch_, pool_);
+  ops_.pack_matrix(turned_matrix_, turned_too_.data(), K, T, weights_.type, pool_);
+  ops_.linear(parameter.gradient.data(),
+              {&rows.panels, 0, rows.panel_count(), &input_too_, &turned_matrix_, nullptr, K,
+               nullptr, nullptr},
+              true, scratch_, pool_);
+}
+
+void Network::mlp_backward(int64_t l, Buffer<float>& dhidden) {
+  LayerTape& tape = tapes_[l];
+  const LayerWeights& layer = weights_.layers[l];
+  const int64_t T = learned_.count();
+  const int64_t C = c_.hidden_size;
+  const int64_t F = c_.ffn_size;
+  inner_.reserve(T * F);
+  gradients_.gated(inner_.data(), tape.gate.data(), tape.up.data(), T * F, pool_);
+  dinner_.reserve(T * F);
+  adapter_input(l, Site::kDown, inner_.data());
+  linear_backward(l, Target::kDown, inner_.data(), dhidden.data(), dinner_.data(), false);
+  gradients_.gated_backward(tape.gate.data(), tape.up.data(), dinner_.data(), T * F, pool_);
+
+  normed_.reserve(T * C);
+  ops_.rms_norm(normed_.data(), tape.middle.data(), layer.post_norm.data(), T, C, c_.rms_norm_eps,
+                pool_);
+  dnormed_.reserve(T * C);
+  adapter_input(l, Site::kMlp, normed_.data());
+  linear_backward(l, Target::kGate, normed_.data(), tape.gate.data(), dnormed_.data(), false);
+  linear_backward(l, Target::kUp, normed_.data(), tape.up.data(), dnormed_.data(), true);
+  norm_backward(dhidden.data(), base_.layers.empty() ? nullptr : base_.layers[l].post_norm,
+                dnormed_.data(), tape.middle.data(), layer.post_norm, T);
+}
+
+void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
+  LayerTape& tape = tapes_[l];
+  const LayerWeights& layer = weights_.layers[l];
+  const int64_t T = learned_.count();
+  const int64_t all = all_.count();
+  const int64_t C = c_.hidden_size;
+  const int64_t D = c_.head_dim;
+  const int64_t Q = c_.head_count * D;
+  const int64_t G = c_.kv_head_count * D;
+  const int64_t first = layout_->first_learned;
+  dattended_.reserve(T * Q);
+  adapter_input(l, Site::kOutput, tape.attended.data());
+  linear_backward(l, Target::kO, tape.attended.data(), dhidden.data(), dattended_.data(), false);
+
+  dquery_.reserve(T * Q);
+  dkey_.reserve(all * G);
+  dvalue_.reserve(all * G);
+  std::fill(dkey_.data() + first * G, dkey_.data() + all * G, 0.0f);
+  std::fill(dvalue_.data() + first * G, dvalue_.data() + all * G, 0.0f);
+  gradients_.attention(dquery_.data(), dkey_.data(), dvalue_.data(), dattended_.data(),
+                       tape.query.data(), tape.key.data(), tape.value.data(), T, all, first,
+                       learned_.segments, attention_shape(l), scratch_, pool_);
+  float* dkey = dkey_.data() + first * G;
+  rotate(dquery_.data(), learned_.positions, c_.head_count, minus_sines_.data());
+  rotate(dkey, learned_.positions, c_.kv_head_count, minus_sines_.data());
+  const auto norm_heads = [&](Buffer<float>& dx, float*& d, Parameter* norm,
+                              const Buffer<float>& raw, const std::vector<float>& weight,
+                              int64_t heads) {
+    if (weight.empty()) return;
+    dx.reserve(T * heads * D);
+    std::fill(dx.data(), dx.data() + T * heads * D, 0.0f);
+    gradients_.rms_norm(dx.data(), norm == nullptr ? nullptr : norm->gradient.data(), d, raw.data(),
+                        weight.data(), T * heads, D, c_.rms_norm_eps, scratch_, pool_);
+    d = dx.data();
+  };
+  const LearnedBase::Layer learned = base_.layers.empty() ? LearnedBase::Layer{} : base_.layers[l];
+  float* dquery = dquery_.data();
+  norm_heads(draw_query_, dquery, learned.q_norm, tape.raw_query, layer.q_norm, c_.head_count);
+  norm_heads(draw_key_, dkey, learned.k_norm, tape.raw_key, layer.k_norm, c_.kv_head_count);
+
+  normed_.reserve(T * C);
+  ops_.rms_norm(normed_.data(), tape.input.data(), layer.input_norm.data(), T, C, c_.rms_norm_eps,
+                pool_);
+  dnormed_.reserve(T * C);
+  adapter_input(l, Site::kAttention, normed_.data());
+  linear_backward(l, Target::kQ, normed_.data(), dquery, dnormed_.data(), false);
+  linear_backward(l, Target::kK, normed_.data(), dkey, dnormed_.data(), true);
+  linear_backward(l, Target::kV, normed_.data(), dvalue_.data() + first * G, dnormed_.data(), true);
+  norm_backward(dhidden.data(), learned.input_norm, dnormed_.data(), tape.input.data(),
+                layer.input_norm, T);
+}
+
+void Network::norm_backward(float* dx, Parameter* weight, const float* dy, const float* x,
+                            const std::vector<float>& values, int64_t T) {
+  gradients_.rms_norm(dx, weight == nullptr ? nullptr : weight->gradient.data(), dy, x,
+                      values.data(), T, c_.hidden_size, c_.rms_norm_eps, scratch_, pool_);
+}
+
+}  // namespace dmoerm::train

@@ -1,0 +1,88 @@
+#include "parameters.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dmoerm/error.h"
+
+namespace dmoerm::train {
+
+Buffer<float>& Parameter::field(ParameterField which) {
+  switch (which) {
+    case ParameterField::kGradient:
+      return gradient;
+    case ParameterField::kFirstMoment:
+      return first_moment;
+    case ParameterField::kSecondMoment:
+      return second_moment;
+    case ParameterField::kValue:
+      break;
+  }
+  return value;
+}
+
+Parameter& Parameters::add(const std::string& name, const std::vector<int64_t>& shape, int64_t unit,
+                           bool decays) {
+  Parameter parameter;
+  parameter.name = name;
+  parameter.shape = shape;
+  parameter.unit = unit;
+  parameter.decays = decays;
+  parameter.count = 1;
+  for (const int64_t size : shape) parameter.count *= size;
+  for (Buffer<float>* buffer :
+       {&parameter.value, &parameter.gradient, &parameter.first_moment, &parameter.second_moment}) {
+    buffer->reserve(parameter.count);
+    std::fill(buffer->data(), buffer->data() + parameter.count, 0.0f);
+  }
+  by_name_.emplace(name, all_.size());
+  all_.push_back(std::move(parameter));
+  return all_.back();
+}
+
+Parameter& Parameters::find(const std::string& name) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end())
+    throw Error(Code::kNotFound, "UNKNOWN_PARAMETER", name, "the trainer has no parameter " + name);
+  return all_[found->second];
+}
+
+double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& pool) {
+  constexpr int64_t kBlock = 1 << 14;
+  double squares = 0;
+  for (const Parameter& parameter : parameters.all()) {
+    if (parameter.unit != unit) continue;
+    const int64_t blocks = (parameter.count + kBlock - 1) / kBlock;
+    std::vector<double> sums(blocks);
+    pool.run(blocks, [&](int64_t block, int) {
+      double sum = 0;
+      const int64_t end = std::min(parameter.count, (block + 1) * kBlock);
+      for (int64_t i = block * kBlock; i < end; ++i) {
+        const double g = parameter.gradient[i];
+        sum += g * g;
+      }
+      sums[block] = sum;
+    });
+    for (const double sum : sums) squares += sum;
+  }
+  return std::sqrt(squares);
+}
+
+double update(Parameters& parameters, int64_t unit, const AdamStep& step, double clip,
+              const GradientOps& ops, ThreadPool& pool) {
+  const double norm = gradient_norm(parameters, unit, pool);
+  const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
+  for (Parameter& p : parameters.all()) {
+    if (p.unit != unit) continue;
+    if (std::isfinite(norm)) {
+      AdamStep own = step;
+      if (!p.decays) own.decay = 0;
+      ops.adam(p.value.data(), p.first_moment.data(), p.second_moment.data(), p.gradient.data(),
+               static_cast<float>(scale), p.count, own, pool);
+    }
+    std::fill(p.gradient.data(), p.gradient.data() + p.count, 0.0f);
+  }
+  return norm;
+}
+
+}  // namespace dmoerm::train

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dmoerm/buffer.h"
+#include "dmoerm/gradient_ops.h"
+#include "dmoerm/thread_pool.h"
+#include "dmoerm/trainer.h"
+
+namespace dmoerm::train {
+
+/// A tensor that is learned: float32 values, their gradient and AdamW's moments.
+struct Parameter {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t unit = 0;     ///< what it is updated with: an expert, or kBaseUnit
+  bool decays = false;  ///< matrices do; norms, biases and heads do not
+  int64_t count = 0;
+  Buffer<float> value, gradient, first_moment, second_moment;
+
+  Buffer<float>& field(ParameterField which);
+};
+
+/// All parameters of a trainer, by name.
+class Parameters {
+ public:
+  /// All values 0. The reference stays valid until the next `add`.
+  Parameter& add(const std::string& name, const std::vector<int64_t>& shape, int64_t unit,
+                 bool decays);
+
+  /// Throws NOT_FOUND.
+  Parameter& find(const std::string& name);
+
+  const std::vector<Parameter>& all() const { return all_; }
+  std::vector<Parameter>& all() { return all_; }
+
+ private:
+  std::vector<Parameter> all_;
+  std::unordered_map<std::string, size_t> by_name_;
+};
+
+/// Euclidean length of a unit's gradient: sums in double, tensor by tensor, elements in blocks of fixed size.
+double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& pool);
+
+/// One step of AdamW on a unit's parameters; gradients are scaled to length `clip` if they are longer (0: never), and
+/// are 0 afterwards. Returns their length before. A length that is not finite changes no parameter.
+double update(Parameters& parameters, int64_t unit, const AdamStep& step, double clip,
+              const GradientOps& ops, ThreadPool& pool);
+
+}  // namespace dmoerm::train
