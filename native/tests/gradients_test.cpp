@@ -297,6 +297,15 @@ void outer_unit(const GradientOps& ops, int64_t M, int64_t N, int64_t T, int thr
   require_all_close(out, want, "element");
 }
 
+void transpose_unit(const GradientOps& ops, int64_t T, int64_t N) {
+  const auto x = random(T * N, 1);
+  std::vector<float> y(T * N);
+  ThreadPool pool(2);
+  ops.transpose(y.data(), x.data(), T, N, pool);
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t n = 0; n < N; ++n) require(y[n * T + t] == x[t * N + n], "element");
+}
+
 /// Three steps against the formulas of the paper in double.
 void adam_unit(const GradientOps& ops, int64_t count) {
   std::vector<float> w = random(count, 1), m(count), v(count);
@@ -343,6 +352,9 @@ void unit(const GradientOps& ops) {
   }
   for (const AttentionShape& shape : kShapes)
     test::test(name + "attention in company", [&] { attention_company(ops, shape); });
+  for (const int64_t T : {1, 16, 50})
+    for (const int64_t N : {3, 32, 41})
+      test::test(name + "transpose", [&] { transpose_unit(ops, T, N); });
   test::test(name + "adam", [&] { adam_unit(ops, 20'000); });
 }
 

@@ -44,6 +44,9 @@ struct GradientOps {
   void (*outer)(float* out, const float* a, int64_t a_stride, int64_t M, const float* b,
                 int64_t b_stride, int64_t N, int64_t T, ThreadPool& pool);
 
+  /// to (N,T) <- from (T,N)
+  void (*transpose)(float* to, const float* from, int64_t T, int64_t N, ThreadPool& pool);
+
   /// One step of AdamW on `count` parameters whose gradient is `scale` times g; m and v are its moments.
   void (*adam)(float* w, float* m, float* v, const float* g, float scale, int64_t count,
                const AdamStep& step, ThreadPool& pool);

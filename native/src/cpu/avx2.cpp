@@ -34,7 +34,8 @@ const Ops& avx2_ops() {
 
 const GradientOps& avx2_gradients() {
   static const GradientOps ops{
-      "avx2", rms_norm_backward, gated_rows, gated_backward, attention_backward, outer, adam};
+      "avx2", rms_norm_backward, gated_rows, gated_backward, attention_backward,
+      outer,  transpose,         adam};
   return ops;
 }
 

@@ -34,7 +34,8 @@ const Ops& avx512_ops() {
 
 const GradientOps& avx512_gradients() {
   static const GradientOps ops{
-      "avx512", rms_norm_backward, gated_rows, gated_backward, attention_backward, outer, adam};
+      "avx512", rms_norm_backward, gated_rows, gated_backward, attention_backward,
+      outer,    transpose,         adam};
   return ops;
 }
 

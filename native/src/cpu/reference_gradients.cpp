@@ -100,6 +100,11 @@ void outer(float* out, const float* a, int64_t a_stride, int64_t M, const float*
       for (int64_t n = 0; n < N; ++n) out[m * N + n] += a[t * a_stride + m] * b[t * b_stride + n];
 }
 
+void transpose(float* to, const float* from, int64_t T, int64_t N, ThreadPool&) {
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t n = 0; n < N; ++n) to[n * T + t] = from[t * N + n];
+}
+
 void adam(float* w, float* m, float* v, const float* g, float scale, int64_t count,
           const AdamStep& s, ThreadPool&) {
   const auto steps = static_cast<double>(s.step);
@@ -119,8 +124,8 @@ void adam(float* w, float* m, float* v, const float* g, float scale, int64_t cou
 }  // namespace
 
 const GradientOps& reference_gradients() {
-  static const GradientOps ops{"reference", rms_norm, gated, gated_backward,
-                               attention,   outer,    adam};
+  static const GradientOps ops{"reference", rms_norm, gated,     gated_backward,
+                               attention,   outer,    transpose, adam};
   return ops;
 }
 

@@ -34,17 +34,6 @@ void check(const std::atomic<bool>& cancelled) {
     throw Error(Code::kCancelled, "CANCELLED", "", "the pass was cancelled");
 }
 
-/// to (N,T) <- from (T,N)
-void turn(float* to, const float* from, int64_t T, int64_t N, ThreadPool& pool) {
-  constexpr int64_t kBlock = 32;
-  pool.run((N + kBlock - 1) / kBlock, [&](int64_t block, int) {
-    const int64_t end = std::min(N, (block + 1) * kBlock);
-    for (int64_t t0 = 0; t0 < T; t0 += kBlock)
-      for (int64_t n = block * kBlock; n < end; ++n)
-        for (int64_t t = t0; t < std::min(T, t0 + kBlock); ++t) to[n * T + t] = from[t * N + n];
-  });
-}
-
 }  // namespace
 
 Network::Network(const LearnedBase& base, const Ops& ops, const GradientOps& gradients,
@@ -191,15 +180,17 @@ void Network::rotate(float* x, const std::vector<int32_t>& positions, int64_t he
             heads, c_.head_dim, pool_);
 }
 
-namespace {
-
-/// The learned rows of x (rows, width).
-void keep_rows(Buffer<float>& out, const float* x, int64_t first, int64_t count, int64_t width) {
+/// Keeps the learned rows of x (rows, width) for the backward pass.
+void Network::keep_rows(Buffer<float>& out, const float* x, int64_t width) {
+  const int64_t count = learned_.count();
+  const float* from = x + layout_->first_learned * width;
   out.reserve(count * width);
-  std::copy(x + first * width, x + (first + count) * width, out.data());
+  constexpr int64_t kRows = 32;
+  pool_.run((count + kRows - 1) / kRows, [&](int64_t task, int) {
+    std::copy(from + task * kRows * width, from + std::min(count, (task + 1) * kRows) * width,
+              out.data() + task * kRows * width);
+  });
 }
-
-}  // namespace
 
 void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   const LayerWeights& layer = weights_.layers[l];
@@ -208,9 +199,7 @@ void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   const int64_t C = c_.hidden_size;
   const int64_t Q = c_.head_count * c_.head_dim;
   const int64_t G = c_.kv_head_count * c_.head_dim;
-  const int64_t first = layout_->first_learned;
-  const int64_t learned = learned_.count();
-  if (keep) keep_rows(tape.input, hidden.data(), first, learned, C);
+  if (keep) keep_rows(tape.input, hidden.data(), C);
   normed_.reserve(T * C);
   ops_.rms_norm(normed_.data(), hidden.data(), layer.input_norm.data(), T, C, c_.rms_norm_eps,
                 pool_);
@@ -226,7 +215,7 @@ void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   const auto norm_heads = [&](Buffer<float>& x, Buffer<float>& raw, const std::vector<float>& norm,
                               int64_t heads) {
     if (norm.empty()) return;
-    if (keep) keep_rows(raw, x.data(), first, learned, heads * c_.head_dim);
+    if (keep) keep_rows(raw, x.data(), heads * c_.head_dim);
     ops_.rms_norm(x.data(), x.data(), norm.data(), T * heads, c_.head_dim, c_.rms_norm_eps, pool_);
   };
   norm_heads(query_, tape.raw_query, layer.q_norm, c_.head_count);
@@ -237,8 +226,8 @@ void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   ops_.attention(attended_.data(), query_.data(), key.data(), value.data(), T, all_.segments,
                  attention_shape(l), type_, scratch_, pool_);
   if (keep) {
-    keep_rows(tape.query, query_.data(), first, learned, Q);
-    keep_rows(tape.attended, attended_.data(), first, learned, Q);
+    keep_rows(tape.query, query_.data(), Q);
+    keep_rows(tape.attended, attended_.data(), Q);
   }
   site_forward(all_, l, Site::kOutput, attended_.data(), keep);
   project(hidden.data(), all_, l, Target::kO, true);
@@ -249,9 +238,7 @@ void Network::mlp_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   const int64_t T = all_.count();
   const int64_t C = c_.hidden_size;
   const int64_t F = c_.ffn_size;
-  const int64_t first = layout_->first_learned;
-  const int64_t learned = learned_.count();
-  if (keep) keep_rows(tape.middle, hidden.data(), first, learned, C);
+  if (keep) keep_rows(tape.middle, hidden.data(), C);
   ops_.rms_norm(normed_.data(), hidden.data(), weights_.layers[l].post_norm.data(), T, C,
                 c_.rms_norm_eps, pool_);
   site_forward(all_, l, Site::kMlp, normed_.data(), keep);
@@ -262,8 +249,8 @@ void Network::mlp_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   project(up_.data(), all_, l, Target::kUp, false);
   gradients_.gated(inner_.data(), gate_.data(), up_.data(), T * F, pool_);
   if (keep) {
-    keep_rows(tape.gate, gate_.data(), first, learned, F);
-    keep_rows(tape.up, up_.data(), first, learned, F);
+    keep_rows(tape.gate, gate_.data(), F);
+    keep_rows(tape.up, up_.data(), F);
   }
   site_forward(all_, l, Site::kDown, inner_.data(), keep);
   project(hidden.data(), all_, l, Target::kDown, true);
@@ -380,8 +367,8 @@ void Network::outer_product(Parameter& parameter, const float* dy, int64_t N, co
   }
   turned_.reserve(N * T);
   turned_too_.reserve(K * T);
-  turn(turned_.data(), dy, T, N, pool_);
-  turn(turned_too_.data(), x, T, K, pool_);
+  gradients_.transpose(turned_.data(), dy, T, N, pool_);
+  gradients_.transpose(turned_too_.data(), x, T, K, pool_);
   Rows rows;
   rows.groups.push_back({0, N});
   add_panels(rows);

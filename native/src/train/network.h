@@ -98,6 +98,7 @@ class Network {
   void rotate(float* x, const std::vector<int32_t>& positions, int64_t heads, const float* sines);
   const float* drop_out(Buffer<float>& out, const Rows& rows, int64_t l, Site site, const float* x,
                         int64_t K);
+  void keep_rows(Buffer<float>& out, const float* x, int64_t width);
   AttentionShape attention_shape(int64_t l) const;
   void add_panels(Rows& rows) const;
   void pack(PackedRows& out, const Rows& rows, const float* x, int64_t K);

@@ -34,13 +34,6 @@ struct Laid {
   std::vector<TokenTarget> targets;
 };
 
-std::vector<float> transposed(const float* w, int64_t N, int64_t K) {
-  std::vector<float> out(N * K);
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t k = 0; k < K; ++k) out[k * N + n] = w[n * K + k];
-  return out;
-}
-
 [[noreturn]] void refuse(const char* reason, const std::string& field, const std::string& message) {
   throw Error(Code::kInvalidArgument, reason, field, message);
 }
@@ -120,7 +113,9 @@ struct Trainer::State {
 
   /// out <- w^T; w (N,K)
   void pack_transposed(Matrix& out, const float* w, int64_t N, int64_t K) {
-    ops.pack_matrix(out, transposed(w, N, K).data(), K, N, options.weight_type, pool);
+    turned.reserve(N * K);
+    gradients.transpose(turned.data(), w, N, K, pool);
+    ops.pack_matrix(out, turned.data(), K, N, options.weight_type, pool);
   }
 
   void add_base(const ModelSource& source) {
@@ -242,10 +237,9 @@ struct Trainer::State {
       adapter.modules[at] = {&a, &b, lora.scale};
       modules.push_back(
           {lora.layer, lora.target, lora.rank, lora.scale, a.value.data(), b.value.data()});
-      std::vector<float> down = transposed(b.value.data(), shape.out, lora.rank);
-      for (float& value : down) value *= lora.scale;
-      ops.pack_matrix(adapter.down[at], down.data(), lora.rank, shape.out, options.weight_type,
-                      pool);
+      std::vector<float> scaled(b.value.data(), b.value.data() + b.count);
+      for (float& value : scaled) value *= lora.scale;
+      pack_transposed(adapter.down[at], scaled.data(), shape.out, lora.rank);
       pack_transposed(adapter.up[at], a.value.data(), lora.rank, shape.in);
     }
     adapter.forward = pack_adapter(modules, config, options.weight_type, ops, pool);
@@ -408,7 +402,7 @@ struct Trainer::State {
   bool embedding_packed = false;
   Scratch scratch;
   PackedRows packed_rows;
-  Buffer<float> hidden, dhidden, logits, normed, dnormed;
+  Buffer<float> hidden, dhidden, logits, normed, dnormed, turned;
   std::mutex mutex;
 };
 
