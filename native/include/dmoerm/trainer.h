@@ -33,8 +33,11 @@ struct TrainerOptions {
   std::string isa = "auto";
   PlanType plan = PlanType::kFull;
   int64_t top_layers = 0;
-  bool train_base =
-      false;  ///< the base's own tensors too; then there is one expert without an adapter
+  /// The base's own tensors too; then there is one expert without an adapter.
+  bool train_base = false;
+  /// Of the task, on all rows (may be empty): merged into the base, and not learned.
+  std::vector<LoraSource> task_adapter;
+  std::vector<std::string> files;  ///< of `task_adapter`
   std::vector<LearnerSource> experts;
 };
 

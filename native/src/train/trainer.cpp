@@ -49,7 +49,7 @@ struct Trainer::State {
     check_options(source.config);
     base.weights = load_base(source, options.weight_type, "", ops, pool);
     config = base.weights.config;
-    load_transposed(source);
+    load_linear(source);
     if (options.train_base) add_base(source);
     for (size_t e = 0; e < options.experts.size(); ++e) add_expert(e);
     if (options.train_base) refer_to_base();
@@ -99,16 +99,44 @@ struct Trainer::State {
     return options.plan == PlanType::kTopLayers ? c.layer_count - options.top_layers : 0;
   }
 
-  void load_transposed(const ModelSource& source) {
+  /// Linear layers with the task's adapter, forward where it acts, transposed where gradients pass.
+  void load_linear(const ModelSource& source) {
     const BaseTensors tensors(source, *base.weights.reader);
+    const TensorReader adapters(options.files);
     base.transposed.resize(config.layer_count * kTargetCount);
-    for (int64_t l = first_layer(config); l < config.layer_count; ++l)
+    for (int64_t l = 0; l < config.layer_count; ++l)
       for (int t = 0; t < kTargetCount; ++t) {
-        const LinearShape shape = linear_shape(config, static_cast<Target>(t));
-        const std::vector<float> weight =
-            tensors.read(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in});
-        pack_transposed(base.transposed[l * kTargetCount + t], weight.data(), shape.out, shape.in);
+        const auto target = static_cast<Target>(t);
+        const bool passed = l >= first_layer(config);
+        const bool adapted = std::any_of(
+            options.task_adapter.begin(), options.task_adapter.end(),
+            [&](const LoraSource& one) { return one.layer == l && one.target == target; });
+        if (!passed && !adapted) continue;
+        const LinearShape shape = linear_shape(config, target);
+        std::vector<float> weight = tensors.read(linear_name(l, target), {shape.out, shape.in});
+        for (const LoraSource& one : options.task_adapter)
+          if (one.layer == l && one.target == target) merge(weight, one, adapters, shape);
+        if (adapted)
+          ops.pack_matrix(base.weights.layers[l].linear[t], weight.data(), shape.out, shape.in,
+                          options.weight_type, pool);
+        if (passed)
+          pack_transposed(base.transposed[l * kTargetCount + t], weight.data(), shape.out,
+                          shape.in);
       }
+  }
+
+  /// w += scale b a
+  void merge(std::vector<float>& w, const LoraSource& lora, const TensorReader& reader,
+             const LinearShape& shape) {
+    check_module(lora, config, "task_adapter");
+    const std::vector<float> a = reader.read(lora.a);
+    const std::vector<float> b = reader.read(lora.b);
+    pool.run(shape.out, [&](int64_t n, int) {
+      for (int64_t r = 0; r < lora.rank; ++r) {
+        const float factor = lora.scale * b[n * lora.rank + r];
+        for (int64_t k = 0; k < shape.in; ++k) w[n * shape.in + k] += factor * a[r * shape.in + k];
+      }
+    });
   }
 
   /// out <- w^T; w (N,K)

@@ -1,5 +1,5 @@
 import { openAdapter, openBase, writeSafetensors, type BaseModel } from '@dmoerm/weights';
-import { goldenBase, relativeError, TOLERANCES } from '@dmoerm/testing';
+import { goldenAdapter, goldenBase, relativeError, TOLERANCES } from '@dmoerm/testing';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,6 +160,25 @@ it.each([0, 0.3])('gradients with dropout %p are those of the loss that they bel
     await trainer.write(full, value);
     expect(Math.abs(slope - length) / length).toBeLessThan(TOLERANCES.finiteDifferences);
   }
+});
+
+it('a task adapter is part of the base', async () => {
+  const taskAdapter = await openAdapter(goldenAdapter('task-a'), base.config);
+  await using trainer = await open({ experts: [learner()], taskAdapter });
+  await using engine = await createEngine(base, { weightType: 'f32' });
+  const weight = await trainer.read('experts.0.head.weight');
+  const [bias = NaN] = await trainer.read('experts.0.head.bias');
+  for (const { name } of trainer.parameters)
+    if (name.endsWith('lora_B')) await trainer.write(name, (await trainer.read(name)).fill(0));
+  const experts = [{ adapter: null, invocationTokens: [], head: { weight, bias } }];
+  const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter, experts });
+  const { outputs } = await engine.evaluate([{ ...batch(0), task }]);
+  const [scored] = await trainer.score([batch(0)]);
+  expect(relativeError(scored?.embeddings ?? [], outputs[0].embeddings)).toBeLessThan(
+    TOLERANCES.float32Embeddings,
+  );
+  await using without = await open({ experts: [learner()] });
+  expect((await without.score([batch(0)]))[0]?.embeddings).not.toEqual(scored?.embeddings);
 });
 
 it('dropout leaves out inputs while learning only, and by its seed', async () => {

@@ -1,10 +1,10 @@
 import { DmoermError } from '@dmoerm/core';
-import type { BaseModel, LoraTarget } from '@dmoerm/weights';
+import type { BaseModel, LoraAdapter, LoraTarget } from '@dmoerm/weights';
 import type { EngineOptions, SharingPlan } from './engine';
 import { fromNativeError } from './errors';
 import { loadAddon } from './load';
 import type { NativeField, NativeTrainer } from './native-trainer';
-import { toNativeModel } from './to-native';
+import { toNativeAdapterFiles, toNativeModel } from './to-native';
 
 /** LoRA to be learned on one linear layer: y += scale B A x, A [rank, in], B [out, rank]. */
 export interface LoraShape {
@@ -27,6 +27,8 @@ export interface LearnerSpec {
 export interface TrainerOptions extends Pick<EngineOptions, 'threads' | 'isa'> {
   readonly plan: SharingPlan;
   readonly experts: readonly LearnerSpec[];
+  /** LoRA on all rows of the task, part of the base and not learned; default none. */
+  readonly taskAdapter?: LoraAdapter | null;
   /** Learns the base's own tensors too; then there is one expert, without an adapter, in the plan `full`. */
   readonly trainBase?: boolean;
   /** Of products, forward and backward; sums, parameters and moments are float32. Default `bf16`. */
@@ -123,6 +125,7 @@ export async function createTrainer(base: BaseModel, options: TrainerOptions): P
       isa: options.isa ?? 'auto',
       plan: options.plan.type,
       topLayers: options.plan.type === 'top_layers' ? options.plan.layers : 0,
+      ...toNativeAdapterFiles(options.taskAdapter ?? null),
       trainBase: options.trainBase ?? false,
       experts: options.experts.map(({ adapter, dropout, invocationTokens }) => ({
         adapter,
