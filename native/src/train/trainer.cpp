@@ -149,25 +149,29 @@ struct Trainer::State {
   void add_base(const ModelSource& source) {
     const BaseTensors tensors(source, *base.weights.reader);
     const int64_t C = config.hidden_size;
-    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, bool decays) {
-      Parameter& parameter = parameters.add(name, shape, kBaseUnit, decays);
+    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape,
+                         ParameterKind kind) {
+      Parameter& parameter = parameters.add(name, shape, kBaseUnit, kind);
       const std::vector<float> values = tensors.read(name, shape);
       std::copy(values.begin(), values.end(), parameter.value.data());
     };
-    add("embed_tokens.weight", {config.vocab_size, C}, true);
-    add("norm.weight", {C}, false);
+    add("embed_tokens.weight", {config.vocab_size, C}, ParameterKind::kMatrix);
+    add("norm.weight", {C}, ParameterKind::kVector);
     for (int64_t l = 0; l < config.layer_count; ++l) {
       const std::string prefix = "layers." + std::to_string(l) + ".";
       const LayerWeights& layer = base.weights.layers[l];
-      add(prefix + "input_layernorm.weight", {C}, false);
-      add(prefix + "post_attention_layernorm.weight", {C}, false);
-      if (!layer.q_norm.empty()) add(prefix + "self_attn.q_norm.weight", {config.head_dim}, false);
-      if (!layer.k_norm.empty()) add(prefix + "self_attn.k_norm.weight", {config.head_dim}, false);
+      add(prefix + "input_layernorm.weight", {C}, ParameterKind::kVector);
+      add(prefix + "post_attention_layernorm.weight", {C}, ParameterKind::kVector);
+      if (!layer.q_norm.empty())
+        add(prefix + "self_attn.q_norm.weight", {config.head_dim}, ParameterKind::kVector);
+      if (!layer.k_norm.empty())
+        add(prefix + "self_attn.k_norm.weight", {config.head_dim}, ParameterKind::kVector);
       for (int t = 0; t < kTargetCount; ++t) {
         const LinearShape shape = linear_shape(config, static_cast<Target>(t));
-        add(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in}, true);
+        add(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in}, ParameterKind::kMatrix);
         if (!layer.bias[t].empty())
-          add(prefix + target_name(static_cast<Target>(t)) + ".bias", {shape.out}, false);
+          add(prefix + target_name(static_cast<Target>(t)) + ".bias", {shape.out},
+              ParameterKind::kVector);
       }
     }
   }
@@ -200,11 +204,12 @@ struct Trainer::State {
       const LinearShape shape = linear_shape(config, lora.target);
       const std::string name = expert_prefix(e) + "layers." + std::to_string(lora.layer) + "." +
                                target_name(lora.target);
-      parameters.add(name + ".lora_A", {lora.rank, shape.in}, unit, true);
-      parameters.add(name + ".lora_B", {shape.out, lora.rank}, unit, true);
+      parameters.add(name + ".lora_A", {lora.rank, shape.in}, unit, ParameterKind::kMatrix);
+      parameters.add(name + ".lora_B", {shape.out, lora.rank}, unit, ParameterKind::kMatrix);
     }
-    parameters.add(expert_prefix(e) + "head.weight", {config.hidden_size}, unit, false);
-    parameters.add(expert_prefix(e) + "head.bias", {1}, unit, false);
+    parameters.add(expert_prefix(e) + "head.weight", {config.hidden_size}, unit,
+                   ParameterKind::kHead);
+    parameters.add(expert_prefix(e) + "head.bias", {1}, unit, ParameterKind::kHead);
   }
 
   // ---- packing ----
@@ -638,15 +643,16 @@ std::vector<BatchLoss> Trainer::pass(const std::vector<TrainBatch>& batches, boo
   return Pass(*state_, batches, learn, seed).run(cancelled);
 }
 
-double Trainer::update(int64_t unit, const AdamStep& step, double clip) {
+double Trainer::update(int64_t unit, const AdamStep& step, float head_rate, double clip) {
   const std::lock_guard lock(state_->mutex);
   const auto experts = static_cast<int64_t>(state_->options.experts.size());
   if (unit < (state_->options.train_base ? kBaseUnit : 0) || unit >= experts)
     refuse("UNKNOWN_UNIT", "unit", "the trainer learns no such expert or base");
-  if (!(step.learning_rate >= 0) || step.step < 1)
-    refuse("BAD_STEP", "step", "steps count from 1 and the learning rate is not negative");
+  if (!(step.learning_rate >= 0) || !(head_rate >= 0) || step.step < 1)
+    refuse("BAD_STEP", "step", "steps count from 1 and learning rates are not negative");
   state_->changed.insert(unit);
-  return train::update(state_->parameters, unit, step, clip, state_->gradients, state_->pool);
+  return train::update(state_->parameters, unit, step, head_rate, clip, state_->gradients,
+                       state_->pool);
 }
 
 std::vector<float> Trainer::trunk(const Batch& batch, const std::atomic<bool>& cancelled) {

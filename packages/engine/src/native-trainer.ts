@@ -73,6 +73,7 @@ export type NativeField = 'value' | 'gradient' | 'first_moment' | 'second_moment
 export interface NativeStep {
   readonly unit: number;
   readonly learningRate: number;
+  readonly headLearningRate: number;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;

@@ -73,6 +73,8 @@ export interface BatchLoss {
 /** A step of AdamW (arXiv 1711.05101). */
 export interface UpdateOptions {
   readonly learningRate: number;
+  /** Of the value head; default `learningRate`. */
+  readonly headLearningRate?: number;
   /** Counts from 1, per expert or base. */
   readonly step: number;
   /** Of matrices; norms, biases and heads do not decay. Default 0.01. */
@@ -166,6 +168,7 @@ class NativeBackedTrainer implements Trainer {
       this.native.update({
         unit: unit === 'base' ? -1 : unit,
         learningRate: options.learningRate,
+        headLearningRate: options.headLearningRate ?? options.learningRate,
         beta1,
         beta2,
         epsilon: 1e-8,
