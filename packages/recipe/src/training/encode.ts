@@ -81,7 +81,9 @@ function encodeGroup(
   }
   const used = new Set(candidates.map(({ prompt }) => prompt));
   return {
-    key: createHash('sha256').update(JSON.stringify([key, texts])).digest('base64url'),
+    key: createHash('sha256')
+      .update(JSON.stringify([key, texts]))
+      .digest('base64url'),
     prompts: item.prompts,
     candidates,
     pairs,

@@ -72,7 +72,9 @@ async function readFile(file: string, take: (row: PairRecord, line: number) => v
   // A stream that breaks off must not look like one that ends.
   const broken = new Promise<never>((_, reject) => {
     for (const stream of [bytes, text])
-      stream.on('error', (cause) => reject(corrupt(file, 'BROKEN_FILE', `${file} cannot be read: ${cause.message}`)));
+      stream.on('error', (cause: Error) =>
+        reject(corrupt(file, 'BROKEN_FILE', `${file} cannot be read: ${cause.message}`)),
+      );
   });
   const read = async (): Promise<void> => {
     let line = 0;

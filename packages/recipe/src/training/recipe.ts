@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { KNOWN_BASES } from '@dmoerm/bundle';
 import { invalidArgument } from '@dmoerm/core';
 import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
@@ -46,6 +47,8 @@ const recipeSchema = z.strictObject({
   description: z.string().default(''),
   /** A known base, or the path of a GGUF file or Hugging Face folder. */
   base: z.string().min(1),
+  /** Licence of a base that is given by its path. */
+  base_licence: z.string().min(1).default('unknown'),
   seed: z.int().nonnegative().default(1),
   /** Longest training conversation; older turns are dropped, never the response. */
   max_tokens: count.default(1024),
@@ -144,10 +147,15 @@ export function readRecipe(file: string): Recipe {
   recipe.tasks.forEach((task, i) => refuseRepeats(task.capabilities, `tasks.${i}.capabilities`));
   const { fallback } = recipe.router;
   if (fallback !== undefined && !recipe.tasks.some((task) => task.name === fallback))
-    throw invalidArgument('router.fallback', 'BAD_RECIPE', `${file}: router.fallback names no task of the recipe`);
+    throw invalidArgument(
+      'router.fallback',
+      'BAD_RECIPE',
+      `${file}: router.fallback names no task of the recipe`,
+    );
   const folder = dirname(resolve(file));
   return {
     ...recipe,
+    base: Object.hasOwn(KNOWN_BASES, recipe.base) ? recipe.base : resolve(folder, recipe.base),
     data: { ...recipe.data, pairs: recipe.data.pairs.map((path) => resolve(folder, path)) },
   };
 }
@@ -161,7 +169,10 @@ function refuseRepeats(named: readonly { readonly name: string }[], field: strin
 /** All units in the order of their indices: first the tasks' adapters, if the recipe has any, then the experts. */
 export function listUnits({ tasks, phase1 }: Recipe): Unit[] {
   const first = phase1.method === 'none' ? [] : tasks.map((task) => ({ task, capability: null }));
-  return [...first, ...tasks.flatMap((task) => task.capabilities.map((capability) => ({ task, capability })))];
+  return [
+    ...first,
+    ...tasks.flatMap((task) => task.capabilities.map((capability) => ({ task, capability }))),
+  ];
 }
 
 /** What a unit is called in paths and reports. */

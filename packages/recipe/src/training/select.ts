@@ -40,7 +40,10 @@ export function selectPairs(all: readonly PairRecord[], recipe: Recipe): Selecti
     const own = limited.filter((row) => row.task === task.name);
     const labels = new Set([OVERALL, ...task.capabilities.map(labelsOf)]);
     used += own.filter((row) => labels.has(capabilityOf(row))).length;
-    return selectTask(task, own.filter(({ tie }) => !tie));
+    return selectTask(
+      task,
+      own.filter(({ tie }) => !tie),
+    );
   });
   return { tasks, unused: limited.length - used, unlicensed: all.length - permitted.length };
 }
@@ -50,7 +53,9 @@ function selectTask(task: RecipeTask, rows: readonly PairRecord[]): TaskPairs {
   const experts = new Map(
     task.capabilities.map((capability) => {
       const labels = labelsOf(capability);
-      const own = rows.filter((row) => capabilityOf(row) === labels && (row.split !== 'train' || isShareA(row)));
+      const own = rows.filter(
+        (row) => capabilityOf(row) === labels && (row.split !== 'train' || isShareA(row)),
+      );
       return [capability.name, own] as const;
     }),
   );
