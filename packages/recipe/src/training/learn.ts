@@ -67,7 +67,7 @@ class Run {
   private readonly best: (Snapshot | null)[];
   private readonly stepsPerEpoch: readonly number[];
   private readonly checkpointFile: string;
-  private metrics: MetricsFile;
+  private metrics: MetricsFile | null = null;
   private saved = performance.now();
 
   constructor(private readonly o: LearnOptions) {
@@ -78,7 +78,6 @@ class Run {
       ({ index }) => chunks.filter((chunk) => takesPart(chunk, index)).length,
     );
     this.checkpointFile = join(o.folder, 'checkpoint.safetensors');
-    this.metrics = new MetricsFile(join(o.folder, 'metrics.jsonl'), 0);
   }
 
   async run(): Promise<Learned[]> {
@@ -139,7 +138,7 @@ class Run {
         step,
       });
       this.progress[i] = { ...before, step };
-      this.metrics.add({
+      this.metrics?.add({
         type: 'step',
         unit: learners[i]?.unit ?? '',
         step,
@@ -207,7 +206,7 @@ class Run {
     const { learners, schedule, trainer } = this.o;
     const { unit = '', index = -1 } = learners[i] ?? {};
     const { accuracy, loss } = await this.validate(i, index);
-    this.metrics.add({ type: 'valid', unit, step: before.step, epoch, loss, accuracy });
+    this.metrics?.add({ type: 'valid', unit, step: before.step, epoch, loss, accuracy });
     const { best } = before;
     const better =
       best === null || accuracy > best.accuracy || (accuracy === best.accuracy && loss < best.loss);
@@ -236,7 +235,7 @@ class Run {
   }
 
   private async save(epoch: number, chunk: number): Promise<void> {
-    const state = { epoch, chunk, learners: this.progress, metricsBytes: this.metrics.bytes };
+    const state = { epoch, chunk, learners: this.progress, metricsBytes: this.metrics?.bytes ?? 0 };
     await writeCheckpoint(this.checkpointFile, this.o.trainer, this.best, state);
     this.saved = performance.now();
   }

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { canonicalJson, hashFile, sha256 } from '@dmoerm/bundle';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { createTrainer, type Trainer } from '@dmoerm/engine';
@@ -58,9 +58,8 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const base = await openBase(options.basePath);
   const opened = await openTokenizer(options.basePath);
   mkdirSync(folder, { recursive: true });
-  const files = Object.fromEntries(
-    Object.entries(digests).map(([path, digest]) => [path.split('/').at(-1), digest]),
-  );
+  const files: Record<string, string> = {};
+  for (const [path, digest] of Object.entries(digests)) files[basename(path)] = digest;
   // Where things lie on this machine is no part of what they are.
   const { data, base: _, ...rest } = recipe;
   const identity = {
