@@ -5,7 +5,6 @@ import {
   listUnits,
   openRun,
   readRecipe,
-  resolveRecipeBase,
   trainUnits,
   unitName,
   type UnitResult,
@@ -31,14 +30,12 @@ export async function trainRecipe(file: string, options: TrainRecipeOptions): Pr
     return { units };
   }
   const { cacheDir } = readSettings();
-  const { reference, path } = await resolveRecipeBase(recipe, cacheDir);
   const progress = createStageProgress('rows');
   const folder = options.run ?? join('runs', recipe.name);
   const run = await openRun({
     recipe,
     folder,
-    basePath: path,
-    baseDigest: reference.digest,
+    cacheDir,
     version: '0.1.0',
     threads: options.threads,
     onStage: (stage) => progress.message(stage),
@@ -56,9 +53,7 @@ export async function trainRecipe(file: string, options: TrainRecipeOptions): Pr
   process.stdout.write(`${unitTable(results)}\n`);
   if (options.index !== undefined) return { units: results };
   const { bundle, evaluations, router } = await finishRun(run, {
-    base: reference,
     output: options.output ?? join(folder, 'bundle'),
-    cacheDir,
   });
   progress.stop();
   process.stdout.write(

@@ -4,7 +4,6 @@ export { extractEmbeddings } from './extract';
 export { trainResearchRouter } from './research-router';
 export type { ResearchRouterReport } from './research-router';
 export { PROBE_TASKS } from './taxonomy';
-export { resolveRecipeBase } from './training/base';
 export { finishRun } from './training/finish';
 export type { Finished, FinishOptions } from './training/finish';
 export { listUnits, readRecipe, unitName } from './training/recipe';

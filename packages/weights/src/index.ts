@@ -6,7 +6,7 @@ export { openAdapter } from './peft';
 export { readTensorF32 } from './read-tensor';
 export { readSafetensors } from './safetensors';
 export type { Safetensors } from './safetensors';
-export { writeSafetensors } from './write-safetensors';
+export { toBfloat16, writeSafetensors } from './write-safetensors';
 export type { NamedTensor } from './write-safetensors';
 export type {
   Architecture,

@@ -3,16 +3,18 @@ import { open, rename, rm } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { invalidArgument } from '@dmoerm/core';
 
-/** A float32 tensor to write, row-major. */
+/** A tensor to write, row-major. */
 export interface NamedTensor {
   readonly name: string;
   /** Outermost first. */
   readonly shape: readonly number[];
   readonly data: Float32Array;
+  /** How its elements are kept: `BF16` rounds to nearest, ties to even. Default `F32`. */
+  readonly type?: 'F32' | 'BF16';
 }
 
 /**
- * Writes a safetensors file of float32 tensors, in the order given: the same tensors give the same bytes. The file appears whole or not
+ * Writes a safetensors file, tensors in the order given: the same tensors give the same bytes. The file appears whole or not
  * at all.
  * @throws DmoermError INVALID_ARGUMENT if a shape does not fit its data or a name comes twice.
  */
@@ -27,7 +29,7 @@ export async function writeSafetensors(
     const file = await open(temporary, 'wx');
     try {
       await file.writeFile(header);
-      for (const { data } of tensors) await file.writeFile(littleEndian(data));
+      for (const tensor of tensors) await file.writeFile(littleEndian(elements(tensor)));
       await file.sync();
     } finally {
       await file.close();
@@ -42,7 +44,7 @@ export async function writeSafetensors(
 function headerBytes(tensors: readonly NamedTensor[], metadata?: Readonly<Record<string, string>>): Buffer {
   const header = new Map<string, unknown>(metadata === undefined ? [] : [['__metadata__', metadata]]);
   let position = 0;
-  for (const { name, shape, data } of tensors) {
+  for (const { name, shape, data, type = 'F32' } of tensors) {
     if (shape.reduce((product, size) => product * size, 1) !== data.length)
       throw invalidArgument(
         name,
@@ -50,8 +52,9 @@ function headerBytes(tensors: readonly NamedTensor[], metadata?: Readonly<Record
         `tensor ${name} has ${data.length} values, not [${shape.join(', ')}]`,
       );
     if (header.has(name)) throw invalidArgument(name, 'DUPLICATE_TENSOR', `tensor ${name} comes twice`);
-    header.set(name, { dtype: 'F32', shape, data_offsets: [position, position + data.byteLength] });
-    position += data.byteLength;
+    const bytes = data.length * (type === 'BF16' ? 2 : 4);
+    header.set(name, { dtype: type, shape, data_offsets: [position, position + bytes] });
+    position += bytes;
   }
   const json = JSON.stringify(Object.fromEntries(header));
   // Spaces up to a multiple of 8, so that the data is aligned for whoever maps the file.
@@ -62,7 +65,18 @@ function headerBytes(tensors: readonly NamedTensor[], metadata?: Readonly<Record
   return bytes;
 }
 
-function littleEndian(data: Float32Array): Buffer {
+function elements({ data, type }: NamedTensor): Float32Array | Uint16Array {
+  return type === 'BF16' ? toBfloat16(data) : data;
+}
+
+/** Nearest bfloat16 of each value, ties to even; values are finite. */
+export function toBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
+}
+
+function littleEndian(data: Float32Array | Uint16Array): Buffer {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
+  if (endianness() === 'LE') return bytes;
+  return data.BYTES_PER_ELEMENT === 4 ? Buffer.from(bytes).swap32() : Buffer.from(bytes).swap16();
 }

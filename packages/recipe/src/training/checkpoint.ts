@@ -40,9 +40,11 @@ export async function putSnapshot(trainer: Trainer, snapshot: Snapshot): Promise
   for (const [name, values] of snapshot) await trainer.write(name, values);
 }
 
-/** The parameters of one learner. */
+/** The parameters of one learner; a base that learns belongs to the first. */
 export function ownParameters(trainer: Trainer, learner: number): Trainer['parameters'] {
-  return trainer.parameters.filter(({ name }) => name.startsWith(`experts.${learner}.`));
+  return trainer.parameters.filter(({ name }) =>
+    name.startsWith('experts.') ? name.startsWith(`experts.${learner}.`) : learner === 0,
+  );
 }
 
 /** Writes everything that the rest of the run depends on; the file appears whole or not at all. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { prepareItem, type Renderer } from '@dmoerm/model';
+import type { OpenedTokenizer } from '@dmoerm/tokenizer';
 import { hashFraction } from '../dataset';
 import type { PairRecord } from './pairs';
 
@@ -26,6 +27,17 @@ export interface EncodedGroup {
 export interface Encoded {
   readonly groups: readonly EncodedGroup[];
   readonly skipped: number;
+}
+
+/** How training texts become tokens: as in serving, with older turns dropped for a long response. */
+export function pairRenderer({ template, tokenizer }: OpenedTokenizer, maxTokens: number): Renderer {
+  return {
+    promptTokens: template.promptTokens,
+    candidateTokens: template.candidateTokens,
+    renderedTokens: tokenizer.encodeRendered,
+    maxTokens,
+    cost: (prompt, candidates) => prompt + candidates.reduce((a, b) => a + b, 0),
+  };
 }
 
 /** Pairs by learner become groups by prompt, in the order of their hashes. */

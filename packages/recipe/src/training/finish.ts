@@ -1,13 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  createBundle,
-  hashFile,
-  sha256,
-  type BaseReference,
-  type Bundle,
-  type Manifest,
-} from '@dmoerm/bundle';
+import { createBundle, hashFile, sha256, type Bundle, type Manifest } from '@dmoerm/bundle';
 import { DmoermError, routingText } from '@dmoerm/core';
 import { createEngine, type Engine } from '@dmoerm/engine';
 import { openAdapter } from '@dmoerm/weights';
@@ -24,10 +17,8 @@ import { readUnit } from './units';
 
 /** How to make the bundle. */
 export interface FinishOptions {
-  readonly base: BaseReference;
   /** New folder of the bundle. */
   readonly output: string;
-  readonly cacheDir: string;
 }
 
 /** The bundle, and what its rewards are worth on test pairs. */
@@ -72,13 +63,13 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
   const routed = routerOf(run);
   writeFileSync(put('router/router.onnx'), encodeRouter(routed.router));
   writeFileSync(put('NOTICE.md'), notice(run));
-  if (options.base.embedded)
-    sources[options.base.file === null ? 'base' : `base/${options.base.file}`] = run.options.basePath;
+  const { embedded, file } = run.reference;
+  if (embedded) sources[file === null ? 'base' : `base/${file}`] = run.basePath;
   const manifest: Omit<Manifest, 'files'> = {
     schema_version: 1,
     name: recipe.name,
     description: recipe.description,
-    base: options.base,
+    base: run.reference,
     template: { digest: run.opened.template.digest },
     max_tokens: run.base.config.maxPositions,
     tasks,
@@ -98,7 +89,9 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
       licences: recipe.data.licences,
     },
   };
-  const bundle = await createBundle({ manifest, sources }, options.output, { cacheDir: options.cacheDir });
+  const bundle = await createBundle({ manifest, sources }, options.output, {
+    cacheDir: run.options.cacheDir,
+  });
   return { bundle, evaluations, router: routed.valid };
 }
 

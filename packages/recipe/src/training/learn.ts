@@ -37,6 +37,8 @@ export interface LearnOptions {
   /** Experts read the same trunk: those of a step learn in one pass. */
   readonly sharedTrunk: boolean;
   readonly trunk: TrunkCache | null;
+  /** The one learner is a head on a base that learns too. */
+  readonly learnsBase?: boolean;
   /** Rows of a pass: bounds its memory. */
   readonly maxRows: number;
   /** Shortest time between checkpoints. */
@@ -137,6 +139,13 @@ class Run {
         clip: schedule.clip,
         step,
       });
+      if (this.o.learnsBase === true)
+        await trainer.update('base', {
+          learningRate: rate,
+          weightDecay: schedule.weight_decay,
+          clip: schedule.clip,
+          step,
+        });
       this.progress[i] = { ...before, step };
       this.metrics?.add({
         type: 'step',

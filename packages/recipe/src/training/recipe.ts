@@ -42,11 +42,37 @@ const scheduleSchema = z.strictObject({
   patience: count.default(5),
 });
 
+/** A Llama-shaped decoder with tied embeddings. */
+const decoderSchema = z.strictObject({
+  vocabulary: z.int().min(300).max(65_536).default(4096),
+  hidden: z.int().min(16).max(4096),
+  layers: z.int().min(1).max(64),
+  heads: count,
+  kv_heads: count,
+  ffn: count,
+  positions: z.int().min(64).default(1024),
+});
+
+/** A base that is trained from scratch: on the training texts of the data, then (phase 1) on their preferences. */
+const scratchSchema = z.strictObject({
+  decoder: decoderSchema,
+  language_model: z.strictObject({
+    learning_rate: rate.default(1e-3),
+    epochs: count.default(4),
+    /** Tokens of a sequence: longer texts fall into several. */
+    sequence: z.int().min(16).default(256),
+    tokens_per_step: z.int().min(256).default(8192),
+    weight_decay: z.number().min(0).max(1).default(0.1),
+  }),
+  /** All parameters, on overall preferences of share A of all tasks. */
+  preferences: scheduleSchema.optional(),
+});
+
 const recipeSchema = z.strictObject({
   name,
   description: z.string().default(''),
-  /** A known base, or the path of a GGUF file or Hugging Face folder. */
-  base: z.string().min(1),
+  /** A known base, the path of a GGUF file or Hugging Face folder, or what to train from scratch. */
+  base: z.union([z.string().min(1), scratchSchema]),
   /** Licence of a base that is given by its path. */
   base_licence: z.string().min(1).default('unknown'),
   seed: z.int().nonnegative().default(1),
@@ -114,6 +140,10 @@ export type Recipe = z.infer<typeof recipeSchema>;
 export type RecipeTask = Recipe['tasks'][number];
 /** A capability of a task. */
 export type RecipeCapability = RecipeTask['capabilities'][number];
+/** A base that is trained from scratch. */
+export type Scratch = z.infer<typeof scratchSchema>;
+/** Sizes of a decoder. */
+export type DecoderConfig = z.infer<typeof decoderSchema>;
 /** How a phase learns. */
 export type Schedule = z.infer<typeof scheduleSchema>;
 
@@ -155,7 +185,10 @@ export function readRecipe(file: string): Recipe {
   const folder = dirname(resolve(file));
   return {
     ...recipe,
-    base: Object.hasOwn(KNOWN_BASES, recipe.base) ? recipe.base : resolve(folder, recipe.base),
+    base:
+      typeof recipe.base !== 'string' || Object.hasOwn(KNOWN_BASES, recipe.base)
+        ? recipe.base
+        : resolve(folder, recipe.base),
     data: { ...recipe.data, pairs: recipe.data.pairs.map((path) => resolve(folder, path)) },
   };
 }

@@ -1,14 +1,15 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename, join } from 'node:path';
-import { canonicalJson, hashFile, sha256 } from '@dmoerm/bundle';
+import { canonicalJson, hashFile, sha256, type BaseReference } from '@dmoerm/bundle';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { createTrainer, type Trainer } from '@dmoerm/engine';
-import type { Renderer } from '@dmoerm/model';
 import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
 import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
 import { invocationTokens } from '../extract';
-import { encodePairs, type Encoded } from './encode';
+import { makeBase } from '../pretraining/scratch-base';
+import { resolveRecipeBase } from './base';
+import { encodePairs, pairRenderer, type Encoded } from './encode';
 import { learn, type Learner } from './learn';
 import { readPairs, type PairRecord } from './pairs';
 import { fitProbeHeads } from './probe-head';
@@ -26,9 +27,8 @@ export interface RunOptions {
   readonly recipe: Recipe;
   /** Holds everything that the run makes. */
   readonly folder: string;
-  readonly basePath: string;
-  /** SHA-256 of the base. */
-  readonly baseDigest: string;
+  /** Folder of bases that were pulled. */
+  readonly cacheDir: string;
   /** Version of the program, for the record. */
   readonly version: string;
   readonly threads: number;
@@ -43,6 +43,8 @@ export interface Run {
   readonly units: readonly Unit[];
   readonly selection: Selection;
   readonly digests: Readonly<Record<string, string>>;
+  readonly reference: BaseReference;
+  readonly basePath: string;
   readonly base: BaseModel;
   readonly opened: OpenedTokenizer;
 }
@@ -55,34 +57,50 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const { recipe, folder } = options;
   const { pairs, digests } = await readPairs(recipe.data.pairs);
   const selection = selectPairs(pairs, recipe);
-  const base = await openBase(options.basePath);
-  const opened = await openTokenizer(options.basePath);
   mkdirSync(folder, { recursive: true });
   const files: Record<string, string> = {};
   for (const [path, digest] of Object.entries(digests)) files[basename(path)] = digest;
-  // Where things lie on this machine is no part of what they are.
-  const { data, base: _, ...rest } = recipe;
-  const identity = {
-    recipe: { ...rest, data: { ...data, pairs: Object.keys(files) } },
-    data: files,
-    base: options.baseDigest,
-    template: opened.template.digest,
+  identify(options, files);
+  const { path, reference } = await resolveRecipeBase(recipe, options.cacheDir, (scratch) =>
+    makeBase(scratch, {
+      ...options,
+      selection,
+      checkpointSeconds: options.checkpointSeconds ?? CHECKPOINT_SECONDS,
+    }),
+  );
+  const base = await openBase(path);
+  const opened = await openTokenizer(path);
+  return {
+    options,
+    units: listUnits(recipe),
+    selection,
+    digests: files,
+    reference,
+    basePath: path,
+    base,
+    opened,
   };
+}
+
+/** Says in `run.json` what the run is made of, or checks that it is that. */
+function identify({ recipe, folder, version }: RunOptions, data: Readonly<Record<string, string>>): void {
+  // Where things lie on this machine is no part of what they are; a base by its path is checked by what it gives.
+  const base = typeof recipe.base === 'string' ? basename(recipe.base) : recipe.base;
+  const identity = { recipe: { ...recipe, base, data: { ...recipe.data, pairs: Object.keys(data) } }, data };
   const file = join(folder, 'run.json');
   const digest = sha256(canonicalJson(identity));
-  if (existsSync(file)) {
-    const known = JSON.parse(readFileSync(file, 'utf8')) as { digest: string };
-    if (known.digest !== digest)
-      throw new DmoermError({
-        code: 'FAILED_PRECONDITION',
-        reason: 'ANOTHER_RUN',
-        field: folder,
-        message: `${folder} holds a run of another recipe, other data or another base (see run.json): choose another folder`,
-      });
-  } else {
-    writeFileSync(file, `${JSON.stringify({ digest, version: options.version, ...identity }, null, 2)}\n`);
+  if (!existsSync(file)) {
+    writeFileSync(file, `${JSON.stringify({ digest, version, ...identity }, null, 2)}\n`);
+    return;
   }
-  return { options, units: listUnits(recipe), selection, digests: files, base, opened };
+  const known = JSON.parse(readFileSync(file, 'utf8')) as { digest: string };
+  if (known.digest !== digest)
+    throw new DmoermError({
+      code: 'FAILED_PRECONDITION',
+      reason: 'ANOTHER_RUN',
+      field: folder,
+      message: `${folder} holds a run of another recipe or of other data (see run.json): choose another folder`,
+    });
 }
 
 /** Folder of a unit. */
@@ -253,14 +271,7 @@ function encodeTask(
   const learners: (readonly PairRecord[])[] = phase1
     ? [first]
     : task.capabilities.map(({ name }) => experts.get(name) ?? []);
-  const { template, tokenizer } = run.opened;
-  const renderer: Renderer = {
-    promptTokens: template.promptTokens,
-    candidateTokens: template.candidateTokens,
-    renderedTokens: tokenizer.encodeRendered,
-    maxTokens: run.options.recipe.max_tokens,
-    cost: (prompt, candidates) => prompt + candidates.reduce((a, b) => a + b, 0),
-  };
+  const renderer = pairRenderer(run.opened, run.options.recipe.max_tokens);
   const part = (split: string): Encoded =>
     encodePairs(
       learners.map((pairs) => pairs.filter((row) => row.split === split)),
@@ -270,7 +281,7 @@ function encodeTask(
 }
 
 async function trunkKey(
-  { options, opened }: Run,
+  { options, opened, reference }: Run,
   taskAdapter: string | null,
   layers: number,
 ): Promise<string> {
@@ -278,7 +289,7 @@ async function trunkKey(
     taskAdapter === null ? '' : (await hashFile(join(taskAdapter, 'adapter_model.safetensors'))).sha256;
   const { max_tokens: tokens, weights } = options.recipe;
   return sha256(
-    canonicalJson([options.baseDigest, opened.template.digest, adapter, layers, tokens, weights]),
+    canonicalJson([reference.digest, opened.template.digest, adapter, layers, tokens, weights]),
   ).slice(0, 16);
 }
 

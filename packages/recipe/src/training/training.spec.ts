@@ -4,7 +4,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashFile, openBundle } from '@dmoerm/bundle';
-import { resolveRecipeBase } from './base';
 import { finishRun } from './finish';
 import { readRecipe, unitName } from './recipe';
 import { openRun, trainUnits, unitFolder, type Run, type RunOptions } from './run';
@@ -18,12 +17,10 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function open(recipeFile: string, name: string, options: Partial<RunOptions> = {}): Promise<Run> {
   const recipe = readRecipe(recipeFile);
-  const { reference, path } = await resolveRecipeBase(recipe, folder);
   return openRun({
     recipe,
     folder: join(folder, name),
-    basePath: path,
-    baseDigest: reference.digest,
+    cacheDir: folder,
     version: 'spec',
     threads: 1,
     ...options,
@@ -50,12 +47,7 @@ describe.each([
     const run = await open(await writeSpecRecipe(folder, specPairs(60), changes), 'run');
     const results = await trainUnits(run);
     for (const { best } of results) expect(best.accuracy).toBeGreaterThan(0.9);
-    const { reference } = await resolveRecipeBase(run.options.recipe, folder);
-    const { bundle, evaluations } = await finishRun(run, {
-      base: reference,
-      output: join(folder, 'b'),
-      cacheDir: folder,
-    });
+    const { bundle, evaluations } = await finishRun(run, { output: join(folder, 'b') });
     expect(evaluations[0]?.model.value).toBeGreaterThan(0.9);
     const opened = await openBundle(bundle.directory, { cacheDir: folder });
     expect(opened.task('chat').capabilities.map(({ name }) => name)).toEqual(['polite', 'short']);
@@ -106,11 +98,10 @@ it('kill -9 in the middle of training costs time, not bits', async () => {
   const whole = await open(file, 'whole');
   await trainUnits(whole);
   const code = `
-    const { openRun, trainUnits, readRecipe, resolveRecipeBase } = require(${JSON.stringify(join(__dirname, '..', '..', 'dist'))});
+    const { openRun, trainUnits, readRecipe } = require(${JSON.stringify(join(__dirname, '..', '..', 'dist'))});
     const recipe = readRecipe(${JSON.stringify(file)});
-    resolveRecipeBase(recipe, '.').then(async ({ reference, path }) => trainUnits(await openRun({
-      recipe, folder: ${JSON.stringify(join(folder, 'killed'))}, basePath: path, baseDigest: reference.digest,
-      version: 'spec', threads: 1, checkpointSeconds: 0 })));`;
+    openRun({ recipe, folder: ${JSON.stringify(join(folder, 'killed'))}, cacheDir: '.', version: 'spec', threads: 1,
+      checkpointSeconds: 0 }).then((run) => trainUnits(run));`;
   const child = spawn(process.execPath, ['-e', code], { stdio: 'ignore' });
   const ended = new Promise<NodeJS.Signals | null>((resolve) =>
     child.on('exit', (_, signal) => resolve(signal)),
@@ -181,10 +172,7 @@ it('reversed labels teach the opposite; other seeds end elsewhere', async () => 
 it('a folder of another run is refused, and units that are missing are named', async () => {
   const run = await open(await writeSpecRecipe(folder, specPairs(30)), 'run');
   await trainUnits(run, 0);
-  const { reference } = await resolveRecipeBase(run.options.recipe, folder);
-  await expect(
-    finishRun(run, { base: reference, output: join(folder, 'b'), cacheDir: folder }),
-  ).rejects.toMatchObject({
+  await expect(finishRun(run, { output: join(folder, 'b') })).rejects.toMatchObject({
     reason: 'UNITS_MISSING',
     message: expect.stringContaining('units 1 of 2'),
   });

@@ -9,6 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { toBfloat16 } from '@dmoerm/weights';
 
 /**
  * Hidden states that enter the first adapted layer, on disk in bfloat16: the layers below are computed once for all experts
@@ -59,12 +60,6 @@ export class TrunkCache {
     closeSync(this.data);
     closeSync(this.index);
   }
-}
-
-/** Nearest, ties to even. */
-function toBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => (word + 0x7fff + ((word >>> 16) & 1)) >>> 16);
 }
 
 function toFloat32(halves: Uint16Array): Float32Array {
