@@ -6,9 +6,13 @@ Usage: transformers_peer.py THREADS, then JSON lines:
   {op: "prefill", model, tokens, repeats} one sequence -> {seconds: [...]}
   {op: "loop", model, adapters, tokens}   set_adapter, then the whole batch, for each adapter -> {seconds}
   {op: "mixed", model, adapters, tokens}  one batch of every adapter on every sequence -> {seconds}
+  {op: "learners", model, source, adapters} PEFT adapters to be learned, {name: LoraConfig}, on a copy of a loaded model
+  {op: "learn", model, adapters, first, second} a step of each adapter on the same pairs, sequences of equal length:
+                                          forward, pairwise loss, backward, AdamW -> {seconds}
 All passes end with the hidden states after the final norm; no pass is made over the vocabulary.
 """
 
+import copy
 import os
 import sys
 import time
@@ -24,6 +28,8 @@ import transformers  # noqa: E402
 from json_lines import serve  # noqa: E402
 
 models: dict[str, torch.nn.Module] = {}
+heads: dict[str, dict[str, torch.Tensor]] = {}
+optimizers: dict[str, dict[str, torch.optim.Optimizer]] = {}
 
 
 def load(model: str, path: str, dtype: str) -> dict[str, Any]:
@@ -76,11 +82,43 @@ def mixed(model: str, adapters: list[str], tokens: list[list[int]]) -> dict[str,
     return {"seconds": timed(model, tokens * len(adapters), adapter_names=names)}
 
 
+def learners(model: str, source: str, adapters: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    base = copy.deepcopy(models[source]).train()
+    names = list(adapters)
+    adapted = peft.get_peft_model(base, peft.LoraConfig(**adapters[names[0]]), adapter_name=names[0])
+    for name in names[1:]:
+        adapted.add_adapter(name, peft.LoraConfig(**adapters[name]))
+    models[model] = adapted.to(base.dtype).train()
+    width = base.config.hidden_size
+    heads[model] = {name: torch.randn(width, requires_grad=True) for name in names}
+    optimizers[model] = {}
+    for name in names:
+        adapted.set_adapter(name)
+        own = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+        optimizers[model][name] = torch.optim.AdamW([*own, heads[model][name]], lr=1e-4)
+    return {}
+
+
+def learn(model: str, adapters: list[str], first: list[list[int]], second: list[list[int]]) -> dict[str, Any]:
+    ids = torch.tensor([*first, *second])
+    start = time.perf_counter()
+    for name in adapters:
+        models[model].set_adapter(name)
+        hidden = models[model](input_ids=ids, use_cache=False).logits[:, -1].float()
+        scores = hidden @ heads[model][name]
+        better, worse = scores.chunk(2)
+        torch.nn.functional.softplus(worse - better).mean().backward()
+        optimizers[model][name].step()
+        optimizers[model][name].zero_grad()
+    return {"seconds": time.perf_counter() - start}
+
+
 def main() -> None:
     torch.set_num_threads(int(sys.argv[1]))
     transformers.logging.set_verbosity_error()
     version = f"{transformers.__version__} (torch {torch.__version__}, PEFT {peft.__version__})"
-    serve(version, {"load": load, "adapt": adapt, "prefill": prefill, "loop": loop, "mixed": mixed})
+    operations = [load, adapt, prefill, loop, mixed, learners, learn]
+    serve(version, {operation.__name__: operation for operation in operations})
 
 
 if __name__ == "__main__":

@@ -49,6 +49,27 @@ export class TransformersPeer implements AsyncDisposable {
     return (await this.process.ask<{ seconds: number }>(request)).seconds;
   }
 
+  /** Adapters to be learned, PEFT's `LoraConfig` by name, on a copy of a loaded model. */
+  async learners(
+    model: string,
+    source: string,
+    adapters: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+  ): Promise<void> {
+    await this.process.ask({ op: 'learners', model, source, adapters });
+  }
+
+  /** Seconds of a step of each adapter on the same pairs: forward, pairwise loss, backward, AdamW. */
+  async learn(
+    model: string,
+    adapters: readonly string[],
+    pairs: { readonly first: readonly Int32Array[]; readonly second: readonly Int32Array[] },
+  ): Promise<number> {
+    const first = pairs.first.map((tokens) => [...tokens]);
+    const second = pairs.second.map((tokens) => [...tokens]);
+    return (await this.process.ask<{ seconds: number }>({ op: 'learn', model, adapters, first, second }))
+      .seconds;
+  }
+
   /** Ends the process. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.process[Symbol.asyncDispose]();
