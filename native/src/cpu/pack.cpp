@@ -98,17 +98,21 @@ float from_bf16(uint16_t bits) {
   return value;
 }
 
-void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
-                 const Layout& layout, ThreadPool& pool) {
-  const int64_t panels = (N + kPanelCols - 1) / kPanelCols;
-  const int64_t steps = step_count(layout, type, K);
-  const int64_t panel_bytes = weight_panel_bytes(layout, type, K);
+void reserve_matrix(Matrix& out, int64_t N, int64_t K, WeightType type, const Layout& layout) {
   out.type = type;
   out.N = N;
   out.K = K;
-  out.bytes = panels * panel_bytes;
+  out.bytes = (N + kPanelCols - 1) / kPanelCols * weight_panel_bytes(layout, type, K);
   out.owned.reserve(out.bytes);
   out.data = out.owned.data();
+}
+
+void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+                 const Layout& layout, ThreadPool& pool) {
+  reserve_matrix(out, N, K, type, layout);
+  const int64_t panels = (N + kPanelCols - 1) / kPanelCols;
+  const int64_t steps = step_count(layout, type, K);
+  const int64_t panel_bytes = weight_panel_bytes(layout, type, K);
   const bool pairs = type == WeightType::kBF16 && layout.bf16_pairs;
   pool.run(panels, [&](int64_t p, int) {
     uint8_t* panel = out.owned.data() + p * panel_bytes;

@@ -47,6 +47,9 @@ const float* rotation_signs();
 /// their scales.
 void rotate(float* x, int64_t K);
 
+/// Makes room for a packed matrix; the data is not written.
+void reserve_matrix(Matrix& out, int64_t N, int64_t K, WeightType type, const Layout& layout);
+
 /// Makes room for panels [begin, end); the data is not written.
 void reserve_rows(PackedRows& out, RowType type, int64_t K, int64_t begin, int64_t end,
                   const Layout& layout);
