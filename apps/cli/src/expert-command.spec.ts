@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSpecBundle, goldenExpert, TOLERANCES } from '@dmoerm/testing';
@@ -67,6 +67,23 @@ describe('dmoerm expert', () => {
     });
     expect(existsSync(join(folder, 'strict'))).toBe(false);
     expect(importing('trl-lora', ...(args as [string]), '1e-4')).toMatchObject({ status: 0 });
+  });
+
+  it('fits the aggregator to pairs', () => {
+    const data = join(folder, 'pairs.jsonl');
+    const rows = Array.from({ length: 60 }, (_, i) => ({
+      messages: [{ role: 'user', content: `question ${i}` }],
+      chosen: `answer ${i}`,
+      rejected: `a longer and more careful answer ${i}`,
+      split: i % 5 === 0 ? 'valid' : 'train',
+    }));
+    writeFileSync(data, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const { status, stdout } = importing('trl-lora', 'chat', '--output', join(folder, 'fit'), '--data', data);
+    expect({ status, stdout }).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/learned from 48 pairs.*of 12 validation pairs/),
+    });
+    expect(dmoerm('bundle', 'verify', join(folder, 'fit'))).toMatchObject({ status: 0 });
   });
 
   it.each([

@@ -1,3 +1,5 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   addExpert,
@@ -11,8 +13,10 @@ import {
 } from '@dmoerm/bundle';
 import { invalidArgument } from '@dmoerm/core';
 import { checkExpert, readCheckRecords, type CheckResult } from '@dmoerm/model';
+import { readPairsFile, refitTask, type PairRow, type RefitReport } from '@dmoerm/recipe';
 import type { Command } from 'commander';
 import { writeJson } from './json-file';
+import { createProgress } from './progress';
 import { readSettings } from './settings';
 
 /** Written by the training script of docs/import.md beside the adapter. */
@@ -31,6 +35,7 @@ interface ImportOptions {
   readonly scoreStd?: number;
   readonly check?: string;
   readonly tolerance: number;
+  readonly data?: string;
   readonly json?: string;
 }
 
@@ -68,6 +73,11 @@ export function addExpertCommand(program: Command): void {
       'largest difference of those, relative to the largest score',
       parseNumber,
       1e-3,
+    )
+    .option(
+      '--data <file>',
+      'pairs {"messages", "chosen", "rejected", "split"?} to fit the aggregator, scales and calibration to;\n' +
+        'without them the reward is the mean of the scores',
     )
     .option('--json <file>', 'write the result here')
     .action(async (folder: string, options: ImportOptions) => importExpert(folder, options));
@@ -109,18 +119,54 @@ async function importExpert(folder: string, options: ImportOptions): Promise<voi
   const settings = readSettings();
   const bundle = await openBundle(options.bundle, settings);
   const source = await openExpertSource(folder, options.head ?? null, bundle.basePath);
-  const { task, capability, output, head: _head, bundle: _bundle, ...place } = options;
+  const { task, capability, output, data, head: _head, bundle: _bundle, ...rest } = options;
+  const place = { task, capability, ...rest };
+  const pairs = data === undefined ? null : await readPairsFile(data, task);
   const check = await checkScores(bundle, source, options);
-  const added = await addExpert(bundle, source, { task, capability, ...place }, output, settings);
-  const { revision, directory } = added.bundle;
+  const add = (into: string): Promise<AddedExpert> => addExpert(bundle, source, place, into, settings);
+  const { added, fitted } =
+    pairs === null
+      ? { added: await add(output), fitted: null }
+      : await addAndFit(add, task, pairs, output, settings);
+  const { revision, directory } = fitted?.bundle ?? added.bundle;
   writeJson(options.json, {
     ...{ revision, directory, task, capability },
-    ...{ new_task: added.newTask, aggregation: 'mean', dropped_aggregator: added.droppedAggregator },
+    ...{ new_task: added.newTask, aggregation: fitted === null ? 'mean' : 'learned' },
+    dropped_aggregator: added.droppedAggregator && fitted === null,
+    fitted: fitted && {
+      ...{ train: fitted.train, valid: fitted.valid, skipped: fitted.skipped },
+      valid_accuracy: fitted.validAccuracy,
+    },
     check: check && { count: check.count, difference: check.difference },
   });
-  process.stdout.write(
-    [`made ${directory}`, ...describe(added, options, check), `revision ${revision}`, ''].join('\n'),
-  );
+  const lines = [`made ${directory}`, ...describe(added, fitted, options, check), `revision ${revision}`];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** The bundle with the mean as its reward is a step on the way; it does not stay. */
+async function addAndFit(
+  add: (into: string) => Promise<AddedExpert>,
+  task: string,
+  pairs: readonly PairRow[],
+  output: string,
+  { cacheDir }: { readonly cacheDir: string },
+): Promise<{ added: AddedExpert; fitted: RefitReport }> {
+  const draft = await mkdtemp(join(tmpdir(), 'dmoerm-import-'));
+  const progress = createProgress('experts', 'pairs');
+  try {
+    const added = await add(join(draft, 'bundle'));
+    const onProgress = progress.update;
+    const fitted = await refitTask(added.bundle, task, pairs, output, {
+      cacheDir,
+      seed: 1,
+      threads: 0,
+      onProgress,
+    });
+    return { added, fitted };
+  } finally {
+    progress.stop();
+    await rm(draft, { recursive: true });
+  }
 }
 
 /** Compares with the trainer's scores before anything is written. */
@@ -140,23 +186,28 @@ async function checkScores(
 
 function describe(
   { newTask, droppedAggregator, bundle }: AddedExpert,
+  fitted: RefitReport | null,
   { task, capability, scoreMean, scoreStd }: ImportOptions,
   check: CheckResult | null,
 ): string[] {
   const { plan, capabilities } = bundle.task(task);
   const k = capabilities.length;
-  return [
-    `${newTask ? 'new task' : 'task'} ${task} (${plan.type}): ${capabilities.map(({ name }) => name).join(', ')}`,
+  const checked =
     check === null
       ? `no scores to compare with: ${CHECK_FILE} of the folder, or --check, would show another base or template`
-      : `${check.count} scores of the trainer found again, largest difference ${check.difference.toPrecision(2)} of the largest`,
-    `reward: ${k === 1 ? `the score of ${capability}` : `the mean of the ${k} standardised scores`}` +
-      `${droppedAggregator ? '; the learned aggregator was for fewer experts and is left out' : ''}, answered as degraded`,
-    ...(scoreMean === undefined || scoreStd === undefined
-      ? [
-          `scale: ${capability} counts with mean ${scoreMean ?? 0}, deviation ${scoreStd ?? 1}; --score-mean and --score-std set them`,
-        ]
-      : []),
+      : `${check.count} scores of the trainer found again, largest difference ${check.difference.toPrecision(2)} of the largest`;
+  const reward =
+    fitted === null
+      ? `reward: ${k === 1 ? `the score of ${capability}` : `the mean of the ${k} standardised scores`}` +
+        `${droppedAggregator ? '; the learned aggregator was for fewer experts and is left out' : ''}, answered as degraded`
+      : `reward: an aggregator learned from ${fitted.train} pairs, right in ${(100 * fitted.validAccuracy).toFixed(0)} % of ` +
+        `${fitted.valid} validation pairs, which also chose its epoch; ${fitted.skipped} too long`;
+  const scale = `scale: ${capability} counts with mean ${scoreMean ?? 0}, deviation ${scoreStd ?? 1}; --score-mean and --score-std set them`;
+  return [
+    `${newTask ? 'new task' : 'task'} ${task} (${plan.type}): ${capabilities.map(({ name }) => name).join(', ')}`,
+    checked,
+    reward,
+    ...(fitted === null && (scoreMean === undefined || scoreStd === undefined) ? [scale] : []),
     ...(newTask ? [`routing: the router does not know ${task}; requests must name it as their task`] : []),
   ];
 }

@@ -6,3 +6,7 @@ export type { ResearchRouterReport } from './research-router';
 export { PROBE_TASKS } from './taxonomy';
 export { trainProbe } from './train';
 export type { TrainProbeOptions } from './train';
+export { readPairsFile } from './pairs-file';
+export type { PairRow } from './pairs-file';
+export { refitTask } from './refit-task';
+export type { RefitOptions, RefitReport } from './refit-task';
