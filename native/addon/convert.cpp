@@ -32,17 +32,6 @@ TensorSource to_tensor(const Napi::Object& dto) {
   return tensor;
 }
 
-LoraSource to_lora(const Napi::Object& dto) {
-  LoraSource lora;
-  lora.layer = integer(dto, "layer");
-  lora.target = to_target(dto);
-  lora.rank = integer(dto, "rank");
-  lora.scale = static_cast<float>(number(dto, "scale"));
-  lora.a = to_tensor(object(dto, "a"));
-  lora.b = to_tensor(object(dto, "b"));
-  return lora;
-}
-
 ModelConfig to_config(const Napi::Object& dto) {
   ModelConfig config;
   config.hidden_size = integer(dto, "hiddenSize");
@@ -82,6 +71,17 @@ Target to_target(const Napi::Object& dto) {
   while (at < kTargetCount && target != kTargets[at]) ++at;
   if (at == kTargetCount) mistyped(dto, "target", "a linear layer");
   return static_cast<Target>(at);
+}
+
+LoraSource to_lora(const Napi::Object& dto) {
+  LoraSource lora;
+  lora.layer = integer(dto, "layer");
+  lora.target = to_target(dto);
+  lora.rank = integer(dto, "rank");
+  lora.scale = static_cast<float>(number(dto, "scale"));
+  lora.a = to_tensor(object(dto, "a"));
+  lora.b = to_tensor(object(dto, "b"));
+  return lora;
 }
 
 PlanType to_plan(const Napi::Object& dto) {

@@ -15,6 +15,7 @@ namespace dmoerm::addon {
 Target to_target(const Napi::Object& dto);
 PlanType to_plan(const Napi::Object& dto);
 WeightType to_weight_type(const Napi::Object& dto, const std::string& type);
+LoraSource to_lora(const Napi::Object& dto);
 Batch to_batch(const Napi::Object& dto);
 ModelSource to_model_source(const Napi::Object& dto);
 EngineOptions to_engine_options(const Napi::Object& dto);

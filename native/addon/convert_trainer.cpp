@@ -47,6 +47,8 @@ TrainerOptions to_trainer_options(const Napi::Object& dto) {
   options.isa = text(dto, "isa");
   options.plan = to_plan(dto);
   options.top_layers = integer(dto, "topLayers");
+  options.files = texts(dto, "files");
+  options.task_adapter = objects<LoraSource>(dto, "taskAdapter", to_lora);
   options.train_base = flag(dto, "trainBase");
   options.experts = objects<LearnerSource>(dto, "experts", to_learner);
   return options;

@@ -115,7 +115,8 @@ Napi::Value TrainerWrap::update(const Napi::CallbackInfo& info) {
   return run_on<double>(
       *executor_, Value(),
       [slot = trainer_, unit = integer(dto, "unit"), step = to_adam_step(dto),
-       clip = number(dto, "clip")] { return loaded(*slot).update(unit, step, clip); },
+       head_rate = static_cast<float>(number(dto, "headLearningRate")),
+       clip = number(dto, "clip")] { return loaded(*slot).update(unit, step, head_rate, clip); },
       [](Napi::Env env, double& norm) -> Napi::Value { return Napi::Number::New(env, norm); });
 }
 

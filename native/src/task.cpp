@@ -15,6 +15,8 @@ namespace {
   throw Error(Code::kInvalidArgument, reason, field, message);
 }
 
+}  // namespace
+
 void check_module(const LoraSource& module, const ModelConfig& config, const std::string& field) {
   if (module.layer < 0 || module.layer >= config.layer_count || module.rank <= 0 ||
       !std::isfinite(module.scale))
@@ -29,6 +31,8 @@ void check_module(const LoraSource& module, const ModelConfig& config, const std
                std::to_string(shape.in) + " inputs and " + std::to_string(shape.out) +
                " outputs there");
 }
+
+namespace {
 
 void check_expert(const ExpertSource& expert, const TaskSource& task, const ModelConfig& config,
                   const std::string& field) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "dmoerm/engine.h"
@@ -53,6 +54,9 @@ class AdapterWeights {
   std::vector<Matrix> ups_;    ///< by layer and target
   std::vector<int64_t> offsets_;
 };
+
+/// Throws INVALID_ARGUMENT, reason ADAPTER_FOR_ANOTHER_BASE or BAD_ADAPTER, if a module does not fit the base.
+void check_module(const LoraSource& module, const ModelConfig& config, const std::string& field);
 
 /// The type of adapters beside a base of `type`: at least bfloat16.
 WeightType lora_type(WeightType type);

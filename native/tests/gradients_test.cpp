@@ -110,8 +110,8 @@ void gated_differences(int64_t count) {
   const auto gate = random(count, 1, 3), up = random(count, 2), dh = random(count, 3);
   ThreadPool pool(1);
   std::vector<float> dgate = gate, dup = up, h(count);
-  reference_gradients().gated(h.data(), gate.data(), up.data(), count, pool);
-  reference_gradients().gated_backward(dgate.data(), dup.data(), dh.data(), count, pool);
+  reference_gradients().gated(h.data(), gate.data(), up.data(), 1, count, pool);
+  reference_gradients().gated_backward(dgate.data(), dup.data(), dh.data(), 1, count, pool);
   const auto forward = [&](const std::vector<double>& gate, const std::vector<double>& up) {
     std::vector<double> y(count);
     for (int64_t i = 0; i < count; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
@@ -129,14 +129,39 @@ void gated_unit(const GradientOps& ops, int64_t count, int threads) {
   const auto gate = random(count, 1, 3), up = random(count, 2), dh = random(count, 3);
   ThreadPool pool(threads);
   std::vector<float> h(count), want_h(count);
-  ops.gated(h.data(), gate.data(), up.data(), count, pool);
-  reference_gradients().gated(want_h.data(), gate.data(), up.data(), count, pool);
+  ops.gated(h.data(), gate.data(), up.data(), 1, count, pool);
+  reference_gradients().gated(want_h.data(), gate.data(), up.data(), 1, count, pool);
   require_all_close(h, want_h, "h");
   std::vector<float> dgate = gate, dup = up, want_dgate = gate, want_dup = up;
-  ops.gated_backward(dgate.data(), dup.data(), dh.data(), count, pool);
-  reference_gradients().gated_backward(want_dgate.data(), want_dup.data(), dh.data(), count, pool);
+  ops.gated_backward(dgate.data(), dup.data(), dh.data(), 1, count, pool);
+  reference_gradients().gated_backward(want_dgate.data(), want_dup.data(), dh.data(), 1, count,
+                                       pool);
   require_all_close(dgate, want_dgate, "d gate");
   require_all_close(dup, want_dup, "d up");
+}
+
+/// Every row has the bits that it has by itself.
+void gated_company(const GradientOps& ops, int64_t T, int64_t F) {
+  ThreadPool pool(2);
+  const auto gate = random(T * F, 1, 3), up = random(T * F, 2), dh = random(T * F, 3);
+  const auto run = [&](int64_t first, int64_t rows) {
+    const int64_t at = first * F, end = (first + rows) * F;
+    std::vector<float> g(gate.begin() + at, gate.begin() + end),
+        u(up.begin() + at, up.begin() + end);
+    std::vector<float> out(rows * F);
+    ops.gated(out.data(), g.data(), u.data(), rows, F, pool);
+    ops.gated_backward(g.data(), u.data(), dh.data() + at, rows, F, pool);
+    out.insert(out.end(), g.begin(), g.end());
+    out.insert(out.end(), u.begin(), u.end());
+    return out;
+  };
+  const std::vector<float> all = run(0, T);
+  for (int64_t t = 0; t < T; ++t) {
+    const std::vector<float> one = run(t, 1);
+    for (int64_t part = 0; part < 3; ++part)
+      require(std::memcmp(&one[part * F], &all[(part * T + t) * F], F * sizeof(float)) == 0,
+              "bits");
+  }
 }
 
 // ---- attention ----------------------------------------------------------------------------------
@@ -350,6 +375,8 @@ void unit(const GradientOps& ops) {
           outer_unit(ops, M, N, 1, threads);
         });
   }
+  for (const int64_t F : {5, 100, 128})
+    test::test(name + "gated in company", [&] { gated_company(ops, 37, F); });
   for (const AttentionShape& shape : kShapes)
     test::test(name + "attention in company", [&] { attention_company(ops, shape); });
   for (const int64_t T : {1, 16, 50})

@@ -30,3 +30,33 @@ export function createProgress(label: string, unit: string): Progress {
     },
   };
 }
+
+/** Progress of one stage after another, with remarks in between. */
+export interface StageProgress {
+  message(text: string): void;
+  update(stage: string, value: number, total: number): void;
+  stop(): void;
+}
+
+/** A bar per stage; remarks end the bar before them. */
+export function createStageProgress(unit: string): StageProgress {
+  let current: { readonly stage: string; readonly bar: Progress } | null = null;
+  const stop = (): void => {
+    current?.bar.stop();
+    current = null;
+  };
+  return {
+    message: (text) => {
+      stop();
+      process.stderr.write(`${text}\n`);
+    },
+    update: (stage, value, total) => {
+      if (current?.stage !== stage) {
+        stop();
+        current = { stage, bar: createProgress(stage, unit) };
+      }
+      current.bar.update(value, total);
+    },
+    stop,
+  };
+}

@@ -26,11 +26,13 @@ struct GradientOps {
   void (*rms_norm)(float* dx, float* dweight, const float* dy, const float* x, const float* weight,
                    int64_t T, int64_t C, float eps, Scratch& scratch, ThreadPool& pool);
 
-  /// h = silu(gate) * up, `count` elements.
-  void (*gated)(float* h, const float* gate, const float* up, int64_t count, ThreadPool& pool);
+  /// h = silu(gate) * up, all (T,F).
+  void (*gated)(float* h, const float* gate, const float* up, int64_t T, int64_t F,
+                ThreadPool& pool);
 
   /// In place: gate and up become d gate and d up.
-  void (*gated_backward)(float* gate, float* up, const float* dh, int64_t count, ThreadPool& pool);
+  void (*gated_backward)(float* gate, float* up, const float* dh, int64_t T, int64_t F,
+                         ThreadPool& pool);
 
   /// d q (query rows, H*D) is written; dk, dv (key rows, G*D) are added to, from row `first_key` on, which may cut no
   /// span in two. Arguments as of Ops::attention. Segments that share a span at or after `first_key` must begin with the

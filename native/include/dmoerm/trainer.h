@@ -33,8 +33,11 @@ struct TrainerOptions {
   std::string isa = "auto";
   PlanType plan = PlanType::kFull;
   int64_t top_layers = 0;
-  bool train_base =
-      false;  ///< the base's own tensors too; then there is one expert without an adapter
+  /// The base's own tensors too; then there is one expert without an adapter.
+  bool train_base = false;
+  /// Of the task, on all rows (may be empty): merged into the base, and not learned.
+  std::vector<LoraSource> task_adapter;
+  std::vector<std::string> files;  ///< of `task_adapter`
   std::vector<LearnerSource> experts;
 };
 
@@ -98,8 +101,9 @@ class Trainer {
   std::vector<BatchLoss> pass(const std::vector<TrainBatch>& batches, bool learn, uint64_t seed,
                               const std::atomic<bool>& cancelled);
 
-  /// One step of AdamW on an expert or the base; see train::update. Returns the gradient's length.
-  double update(int64_t unit, const AdamStep& step, double clip);
+  /// One step of AdamW on an expert or the base, its head at `head_rate`; see train::update. Returns the gradient's
+  /// length.
+  double update(int64_t unit, const AdamStep& step, float head_rate, double clip);
 
   /// Rows that enter the fork layer of the plan `top_layers`: what `TrainBatch::trunk` takes. (rows, C)
   std::vector<float> trunk(const Batch& batch, const std::atomic<bool>& cancelled);

@@ -29,12 +29,12 @@ void rms_norm(float* dx, float* dweight, const float* dy, const float* x, const 
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-void gated(float* h, const float* gate, const float* up, int64_t count, ThreadPool&) {
-  for (int64_t i = 0; i < count; ++i) h[i] = gate[i] * sigmoid(gate[i]) * up[i];
+void gated(float* h, const float* gate, const float* up, int64_t T, int64_t F, ThreadPool&) {
+  for (int64_t i = 0; i < T * F; ++i) h[i] = gate[i] * sigmoid(gate[i]) * up[i];
 }
 
-void gated_backward(float* gate, float* up, const float* dh, int64_t count, ThreadPool&) {
-  for (int64_t i = 0; i < count; ++i) {
+void gated_backward(float* gate, float* up, const float* dh, int64_t T, int64_t F, ThreadPool&) {
+  for (int64_t i = 0; i < T * F; ++i) {
     const float s = sigmoid(gate[i]);
     const float silu = gate[i] * s;
     gate[i] = dh[i] * up[i] * (s + silu * (1.0f - s));

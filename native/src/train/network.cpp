@@ -247,7 +247,7 @@ void Network::mlp_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   inner_.reserve(T * F);
   project(gate_.data(), all_, l, Target::kGate, false);
   project(up_.data(), all_, l, Target::kUp, false);
-  gradients_.gated(inner_.data(), gate_.data(), up_.data(), T * F, pool_);
+  gradients_.gated(inner_.data(), gate_.data(), up_.data(), T, F, pool_);
   if (keep) {
     keep_rows(tape.gate, gate_.data(), F);
     keep_rows(tape.up, up_.data(), F);
@@ -388,11 +388,11 @@ void Network::mlp_backward(int64_t l, Buffer<float>& dhidden) {
   const int64_t C = c_.hidden_size;
   const int64_t F = c_.ffn_size;
   inner_.reserve(T * F);
-  gradients_.gated(inner_.data(), tape.gate.data(), tape.up.data(), T * F, pool_);
+  gradients_.gated(inner_.data(), tape.gate.data(), tape.up.data(), T, F, pool_);
   dinner_.reserve(T * F);
   adapter_input(l, Site::kDown, inner_.data());
   linear_backward(l, Target::kDown, inner_.data(), dhidden.data(), dinner_.data(), false);
-  gradients_.gated_backward(tape.gate.data(), tape.up.data(), dinner_.data(), T * F, pool_);
+  gradients_.gated_backward(tape.gate.data(), tape.up.data(), dinner_.data(), T, F, pool_);
 
   normed_.reserve(T * C);
   ops_.rms_norm(normed_.data(), tape.middle.data(), layer.post_norm.data(), T, C, c_.rms_norm_eps,

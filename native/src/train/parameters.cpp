@@ -22,12 +22,12 @@ Buffer<float>& Parameter::field(ParameterField which) {
 }
 
 Parameter& Parameters::add(const std::string& name, const std::vector<int64_t>& shape, int64_t unit,
-                           bool decays) {
+                           ParameterKind kind) {
   Parameter parameter;
   parameter.name = name;
   parameter.shape = shape;
   parameter.unit = unit;
-  parameter.decays = decays;
+  parameter.kind = kind;
   parameter.count = 1;
   for (const int64_t size : shape) parameter.count *= size;
   for (Buffer<float>* buffer :
@@ -68,15 +68,16 @@ double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& poo
   return std::sqrt(squares);
 }
 
-double update(Parameters& parameters, int64_t unit, const AdamStep& step, double clip,
-              const GradientOps& ops, ThreadPool& pool) {
+double update(Parameters& parameters, int64_t unit, const AdamStep& step, float head_rate,
+              double clip, const GradientOps& ops, ThreadPool& pool) {
   const double norm = gradient_norm(parameters, unit, pool);
   const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
   for (Parameter& p : parameters.all()) {
     if (p.unit != unit) continue;
     if (std::isfinite(norm)) {
       AdamStep own = step;
-      if (!p.decays) own.decay = 0;
+      if (p.kind != ParameterKind::kMatrix) own.decay = 0;
+      if (p.kind == ParameterKind::kHead) own.learning_rate = head_rate;
       ops.adam(p.value.data(), p.first_moment.data(), p.second_moment.data(), p.gradient.data(),
                static_cast<float>(scale), p.count, own, pool);
     }

@@ -12,12 +12,15 @@
 
 namespace dmoerm::train {
 
+/// How a parameter is stepped: matrices decay, heads have a learning rate of their own.
+enum class ParameterKind { kMatrix, kVector, kHead };
+
 /// A tensor that is learned: float32 values, their gradient and AdamW's moments.
 struct Parameter {
   std::string name;
   std::vector<int64_t> shape;
-  int64_t unit = 0;     ///< what it is updated with: an expert, or kBaseUnit
-  bool decays = false;  ///< matrices do; norms, biases and heads do not
+  int64_t unit = 0;  ///< what it is updated with: an expert, or kBaseUnit
+  ParameterKind kind = ParameterKind::kVector;
   int64_t count = 0;
   Buffer<float> value, gradient, first_moment, second_moment;
 
@@ -29,7 +32,7 @@ class Parameters {
  public:
   /// All values 0. The reference stays valid until the next `add`.
   Parameter& add(const std::string& name, const std::vector<int64_t>& shape, int64_t unit,
-                 bool decays);
+                 ParameterKind kind);
 
   /// Throws NOT_FOUND.
   Parameter& find(const std::string& name);
@@ -45,9 +48,9 @@ class Parameters {
 /// Euclidean length of a unit's gradient: sums in double, tensor by tensor, elements in blocks of fixed size.
 double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& pool);
 
-/// One step of AdamW on a unit's parameters; gradients are scaled to length `clip` if they are longer (0: never), and
+/// One step of AdamW on a unit's parameters, heads at `head_rate`; gradients are scaled to length `clip` if they are longer (0: never), and
 /// are 0 afterwards. Returns their length before. A length that is not finite changes no parameter.
-double update(Parameters& parameters, int64_t unit, const AdamStep& step, double clip,
-              const GradientOps& ops, ThreadPool& pool);
+double update(Parameters& parameters, int64_t unit, const AdamStep& step, float head_rate,
+              double clip, const GradientOps& ops, ThreadPool& pool);
 
 }  // namespace dmoerm::train

@@ -49,7 +49,7 @@ struct Trainer::State {
     check_options(source.config);
     base.weights = load_base(source, options.weight_type, "", ops, pool);
     config = base.weights.config;
-    load_transposed(source);
+    load_linear(source);
     if (options.train_base) add_base(source);
     for (size_t e = 0; e < options.experts.size(); ++e) add_expert(e);
     if (options.train_base) refer_to_base();
@@ -99,16 +99,44 @@ struct Trainer::State {
     return options.plan == PlanType::kTopLayers ? c.layer_count - options.top_layers : 0;
   }
 
-  void load_transposed(const ModelSource& source) {
+  /// Linear layers with the task's adapter, forward where it acts, transposed where gradients pass.
+  void load_linear(const ModelSource& source) {
     const BaseTensors tensors(source, *base.weights.reader);
+    const TensorReader adapters(options.files);
     base.transposed.resize(config.layer_count * kTargetCount);
-    for (int64_t l = first_layer(config); l < config.layer_count; ++l)
+    for (int64_t l = 0; l < config.layer_count; ++l)
       for (int t = 0; t < kTargetCount; ++t) {
-        const LinearShape shape = linear_shape(config, static_cast<Target>(t));
-        const std::vector<float> weight =
-            tensors.read(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in});
-        pack_transposed(base.transposed[l * kTargetCount + t], weight.data(), shape.out, shape.in);
+        const auto target = static_cast<Target>(t);
+        const bool passed = l >= first_layer(config);
+        const bool adapted = std::any_of(
+            options.task_adapter.begin(), options.task_adapter.end(),
+            [&](const LoraSource& one) { return one.layer == l && one.target == target; });
+        if (!passed && !adapted) continue;
+        const LinearShape shape = linear_shape(config, target);
+        std::vector<float> weight = tensors.read(linear_name(l, target), {shape.out, shape.in});
+        for (const LoraSource& one : options.task_adapter)
+          if (one.layer == l && one.target == target) merge(weight, one, adapters, shape);
+        if (adapted)
+          ops.pack_matrix(base.weights.layers[l].linear[t], weight.data(), shape.out, shape.in,
+                          options.weight_type, pool);
+        if (passed)
+          pack_transposed(base.transposed[l * kTargetCount + t], weight.data(), shape.out,
+                          shape.in);
       }
+  }
+
+  /// w += scale b a
+  void merge(std::vector<float>& w, const LoraSource& lora, const TensorReader& reader,
+             const LinearShape& shape) {
+    check_module(lora, config, "task_adapter");
+    const std::vector<float> a = reader.read(lora.a);
+    const std::vector<float> b = reader.read(lora.b);
+    pool.run(shape.out, [&](int64_t n, int) {
+      for (int64_t r = 0; r < lora.rank; ++r) {
+        const float factor = lora.scale * b[n * lora.rank + r];
+        for (int64_t k = 0; k < shape.in; ++k) w[n * shape.in + k] += factor * a[r * shape.in + k];
+      }
+    });
   }
 
   /// out <- w^T; w (N,K)
@@ -121,25 +149,29 @@ struct Trainer::State {
   void add_base(const ModelSource& source) {
     const BaseTensors tensors(source, *base.weights.reader);
     const int64_t C = config.hidden_size;
-    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape, bool decays) {
-      Parameter& parameter = parameters.add(name, shape, kBaseUnit, decays);
+    const auto add = [&](const std::string& name, const std::vector<int64_t>& shape,
+                         ParameterKind kind) {
+      Parameter& parameter = parameters.add(name, shape, kBaseUnit, kind);
       const std::vector<float> values = tensors.read(name, shape);
       std::copy(values.begin(), values.end(), parameter.value.data());
     };
-    add("embed_tokens.weight", {config.vocab_size, C}, true);
-    add("norm.weight", {C}, false);
+    add("embed_tokens.weight", {config.vocab_size, C}, ParameterKind::kMatrix);
+    add("norm.weight", {C}, ParameterKind::kVector);
     for (int64_t l = 0; l < config.layer_count; ++l) {
       const std::string prefix = "layers." + std::to_string(l) + ".";
       const LayerWeights& layer = base.weights.layers[l];
-      add(prefix + "input_layernorm.weight", {C}, false);
-      add(prefix + "post_attention_layernorm.weight", {C}, false);
-      if (!layer.q_norm.empty()) add(prefix + "self_attn.q_norm.weight", {config.head_dim}, false);
-      if (!layer.k_norm.empty()) add(prefix + "self_attn.k_norm.weight", {config.head_dim}, false);
+      add(prefix + "input_layernorm.weight", {C}, ParameterKind::kVector);
+      add(prefix + "post_attention_layernorm.weight", {C}, ParameterKind::kVector);
+      if (!layer.q_norm.empty())
+        add(prefix + "self_attn.q_norm.weight", {config.head_dim}, ParameterKind::kVector);
+      if (!layer.k_norm.empty())
+        add(prefix + "self_attn.k_norm.weight", {config.head_dim}, ParameterKind::kVector);
       for (int t = 0; t < kTargetCount; ++t) {
         const LinearShape shape = linear_shape(config, static_cast<Target>(t));
-        add(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in}, true);
+        add(linear_name(l, static_cast<Target>(t)), {shape.out, shape.in}, ParameterKind::kMatrix);
         if (!layer.bias[t].empty())
-          add(prefix + target_name(static_cast<Target>(t)) + ".bias", {shape.out}, false);
+          add(prefix + target_name(static_cast<Target>(t)) + ".bias", {shape.out},
+              ParameterKind::kVector);
       }
     }
   }
@@ -172,11 +204,12 @@ struct Trainer::State {
       const LinearShape shape = linear_shape(config, lora.target);
       const std::string name = expert_prefix(e) + "layers." + std::to_string(lora.layer) + "." +
                                target_name(lora.target);
-      parameters.add(name + ".lora_A", {lora.rank, shape.in}, unit, true);
-      parameters.add(name + ".lora_B", {shape.out, lora.rank}, unit, true);
+      parameters.add(name + ".lora_A", {lora.rank, shape.in}, unit, ParameterKind::kMatrix);
+      parameters.add(name + ".lora_B", {shape.out, lora.rank}, unit, ParameterKind::kMatrix);
     }
-    parameters.add(expert_prefix(e) + "head.weight", {config.hidden_size}, unit, false);
-    parameters.add(expert_prefix(e) + "head.bias", {1}, unit, false);
+    parameters.add(expert_prefix(e) + "head.weight", {config.hidden_size}, unit,
+                   ParameterKind::kHead);
+    parameters.add(expert_prefix(e) + "head.bias", {1}, unit, ParameterKind::kHead);
   }
 
   // ---- packing ----
@@ -610,15 +643,16 @@ std::vector<BatchLoss> Trainer::pass(const std::vector<TrainBatch>& batches, boo
   return Pass(*state_, batches, learn, seed).run(cancelled);
 }
 
-double Trainer::update(int64_t unit, const AdamStep& step, double clip) {
+double Trainer::update(int64_t unit, const AdamStep& step, float head_rate, double clip) {
   const std::lock_guard lock(state_->mutex);
   const auto experts = static_cast<int64_t>(state_->options.experts.size());
   if (unit < (state_->options.train_base ? kBaseUnit : 0) || unit >= experts)
     refuse("UNKNOWN_UNIT", "unit", "the trainer learns no such expert or base");
-  if (!(step.learning_rate >= 0) || step.step < 1)
-    refuse("BAD_STEP", "step", "steps count from 1 and the learning rate is not negative");
+  if (!(step.learning_rate >= 0) || !(head_rate >= 0) || step.step < 1)
+    refuse("BAD_STEP", "step", "steps count from 1 and learning rates are not negative");
   state_->changed.insert(unit);
-  return train::update(state_->parameters, unit, step, clip, state_->gradients, state_->pool);
+  return train::update(state_->parameters, unit, step, head_rate, clip, state_->gradients,
+                       state_->pool);
 }
 
 std::vector<float> Trainer::trunk(const Batch& batch, const std::atomic<bool>& cancelled) {

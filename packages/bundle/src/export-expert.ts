@@ -23,8 +23,9 @@ export interface ExportedExpert {
 
 /**
  * Writes an expert of a bundle as PEFT saves a reward model: LoRA and score head, for `AutoModelForSequenceClassification` with one
- * label on the bundle's base.
- * @throws DmoermError NOT_FOUND for the task or capability; ALREADY_EXISTS for the folder; INVALID_ARGUMENT, reason `TASK_ADAPTER`.
+ * label on the bundle's base. A task's adapter on all rows becomes part of the expert's.
+ * @throws DmoermError NOT_FOUND for the task or capability; ALREADY_EXISTS for the folder; INVALID_ARGUMENT, reason `TASK_ADAPTER`,
+ *   for the plan `readout` with a task adapter.
  */
 export async function exportExpert(
   bundle: Bundle,
@@ -42,15 +43,17 @@ export async function exportExpert(
       field: 'capability',
       message: `the task ${taskName} has no such capability; it has ${task.capabilities.map(({ name }) => name).join(', ')}`,
     });
-  if (task.task_adapter !== null)
+  if (task.task_adapter !== null && task.plan.type === 'readout')
     throw invalidArgument(
       'task',
       'TASK_ADAPTER',
-      `the task ${taskName} has an adapter on all rows besides its experts'; one PEFT folder cannot say both: merge it into the base`,
+      `the task ${taskName} has an adapter on all rows, its experts act on their invocation tokens: one PEFT folder cannot say both; ` +
+        'merge the task adapter into the base',
     );
   const { config } = await openBase(bundle.basePath);
-  const modules =
-    capability.adapter === null ? [] : await readModules(bundle.file(capability.adapter), config);
+  const read = (path: string | null): Promise<LoraValues[]> =>
+    path === null ? Promise.resolve([]) : readModules(bundle.file(path), config);
+  const modules = addUp(await read(task.task_adapter), await read(capability.adapter));
   const invocationTokens = task.plan.type === 'readout' ? capability.invocation_tokens : null;
   const { weight, bias } = await readHead(bundle, task.heads, index, config.hiddenSize);
   await writeAdapter(
@@ -75,6 +78,41 @@ async function readModules(folder: string, config: ModelConfig): Promise<LoraVal
       b: await readTensorF32(b),
     })),
   );
+}
+
+/** The modules of two adapters that act on the same rows: where both have one, a module of the sum of their ranks. */
+function addUp(task: readonly LoraValues[], expert: readonly LoraValues[]): LoraValues[] {
+  const key = ({ layer, target }: LoraValues): string => `${layer} ${target}`;
+  const own = new Map(expert.map((one) => [key(one), one]));
+  const alone = new Set(task.map(key));
+  return [
+    ...task.map((one) => {
+      const other = own.get(key(one));
+      return other === undefined ? one : sideBySide(one, other);
+    }),
+    ...expert.filter((one) => !alone.has(key(one))),
+  ];
+}
+
+/** s B A + t D C = [s B, t D] [A; C]. */
+function sideBySide(first: LoraValues, second: LoraValues): LoraValues {
+  const rank = first.rank + second.rank;
+  const rows = first.b.length / first.rank;
+  const b = new Float32Array(rows * rank);
+  for (let row = 0; row < rows; row++) {
+    const left = first.b.subarray(row * first.rank, (row + 1) * first.rank);
+    const right = second.b.subarray(row * second.rank, (row + 1) * second.rank);
+    b.set(
+      left.map((value) => first.scale * value),
+      row * rank,
+    );
+    b.set(
+      right.map((value) => second.scale * value),
+      row * rank + first.rank,
+    );
+  }
+  const { layer, target } = first;
+  return { layer, target, rank, scale: 1, a: Float32Array.from([...first.a, ...second.a]), b };
 }
 
 async function readHead(

@@ -14,7 +14,7 @@ const cases = readGoldenGradients();
 async function openGolden(golden: GoldenGradients, options: Partial<TrainerOptions> = {}): Promise<Trainer> {
   const base = await openBase(goldenBase(golden.base));
   const adapters = await Promise.all(
-    golden.experts.map(({ adapter }) =>
+    golden.experts.map(async ({ adapter }) =>
       adapter === null ? null : openAdapter(goldenAdapter(adapter), base.config),
     ),
   );

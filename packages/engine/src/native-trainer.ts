@@ -1,6 +1,6 @@
 /** The bridge to the trainer of native/addon; as native.ts, field names and order equal those in convert_trainer.cpp. */
 
-import type { NativeBatch, NativeModel, NativeTask } from './native';
+import type { NativeBatch, NativeLora, NativeModel, NativeTask } from './native';
 
 /** LoRA to be learned on one linear layer. */
 export interface NativeLoraShape {
@@ -26,6 +26,9 @@ export interface NativeTrainerOptions {
   readonly plan: NativeTask['plan'];
   /** For `top_layers`, else 0. */
   readonly topLayers: number;
+  /** Tensors of `taskAdapter`. */
+  readonly files: readonly string[];
+  readonly taskAdapter: readonly NativeLora[];
   readonly trainBase: boolean;
   readonly experts: readonly NativeLearner[];
 }
@@ -70,6 +73,7 @@ export type NativeField = 'value' | 'gradient' | 'first_moment' | 'second_moment
 export interface NativeStep {
   readonly unit: number;
   readonly learningRate: number;
+  readonly headLearningRate: number;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;

@@ -58,6 +58,15 @@ function toNativeAdapter(adapter: LoraAdapter | null, list: FileList): NativeLor
   }));
 }
 
+/** The addon's form of an adapter by itself. */
+export function toNativeAdapterFiles(adapter: LoraAdapter | null): {
+  readonly files: readonly string[];
+  readonly taskAdapter: readonly NativeLora[];
+} {
+  const list = new FileList();
+  return { taskAdapter: toNativeAdapter(adapter, list), files: list.files };
+}
+
 /** The addon's form of batch `index` of a call. @throws DmoermError INVALID_ARGUMENT if a candidate's prompt is no index. */
 export function toNativeBatch({ task, prompts, candidates }: Batch, index: number): NativeBatch {
   candidates.forEach(({ prompt }, i) => {

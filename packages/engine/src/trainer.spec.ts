@@ -1,5 +1,5 @@
 import { openAdapter, openBase, writeAdapter, type BaseModel } from '@dmoerm/weights';
-import { goldenBase, relativeError, TOLERANCES } from '@dmoerm/testing';
+import { goldenAdapter, goldenBase, relativeError, TOLERANCES } from '@dmoerm/testing';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,12 +97,15 @@ describe.each(['f32', 'bf16'] as const)('learning in %s', (weightType) => {
     { plan: { type: 'readout' }, spec: { invocationTokens: [7, 8] } },
   ] as const)('$plan.type: an expert has the same bits beside others and alone', async ({ plan, spec }) => {
     const one = learner({ ...spec, dropout: 0.2 });
-    await using together = await open({ plan, weightType, experts: [one, one, one], threads: 2 });
+    // What another appends moves this one's rows.
+    const other = plan.type === 'readout' ? { ...one, invocationTokens: [9, 10, 11] } : one;
+    await using together = await open({ plan, weightType, experts: [one, other, one], threads: 2 });
     await using alone = await open({ plan, weightType, experts: [one], threads: 1 });
     await steps(together, [2, 0, 1], 1, 2);
     await steps(alone, [0], 1, 2);
     const state = await stateOf(alone, 0);
-    for (const expert of [0, 1, 2]) expect((await stateOf(together, expert)).equals(state)).toBe(true);
+    for (const expert of plan.type === 'readout' ? [0, 2] : [0, 1, 2])
+      expect((await stateOf(together, expert)).equals(state)).toBe(true);
     await steps(alone, [0], 3, 3);
     expect((await stateOf(alone, 0)).equals(state)).toBe(false);
   });
@@ -161,6 +164,25 @@ it.each([0, 0.3])('gradients with dropout %p are those of the loss that they bel
     await trainer.write(full, value);
     expect(Math.abs(slope - length) / length).toBeLessThan(TOLERANCES.finiteDifferences);
   }
+});
+
+it('a task adapter is part of the base', async () => {
+  const taskAdapter = await openAdapter(goldenAdapter('task-a'), base.config);
+  await using trainer = await open({ experts: [learner()], taskAdapter });
+  await using engine = await createEngine(base, { weightType: 'f32' });
+  const weight = await trainer.read('experts.0.head.weight');
+  const [bias = NaN] = await trainer.read('experts.0.head.bias');
+  for (const { name } of trainer.parameters)
+    if (name.endsWith('lora_B')) await trainer.write(name, (await trainer.read(name)).fill(0));
+  const experts = [{ adapter: null, invocationTokens: [], head: { weight, bias } }];
+  const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter, experts });
+  const { outputs } = await engine.evaluate([{ ...batch(0), task }]);
+  const [scored] = await trainer.score([batch(0)]);
+  expect(relativeError(scored?.embeddings ?? [], outputs[0].embeddings)).toBeLessThan(
+    TOLERANCES.float32Embeddings,
+  );
+  await using without = await open({ experts: [learner()] });
+  expect((await without.score([batch(0)]))[0]?.embeddings).not.toEqual(scored?.embeddings);
 });
 
 it('dropout leaves out inputs while learning only, and by its seed', async () => {

@@ -1,10 +1,10 @@
 import { DmoermError } from '@dmoerm/core';
-import type { BaseModel, LoraTarget } from '@dmoerm/weights';
+import type { BaseModel, LoraAdapter, LoraTarget } from '@dmoerm/weights';
 import type { EngineOptions, SharingPlan } from './engine';
 import { fromNativeError } from './errors';
 import { loadAddon } from './load';
 import type { NativeField, NativeTrainer } from './native-trainer';
-import { toNativeModel } from './to-native';
+import { toNativeAdapterFiles, toNativeModel } from './to-native';
 
 /** LoRA to be learned on one linear layer: y += scale B A x, A [rank, in], B [out, rank]. */
 export interface LoraShape {
@@ -27,6 +27,8 @@ export interface LearnerSpec {
 export interface TrainerOptions extends Pick<EngineOptions, 'threads' | 'isa'> {
   readonly plan: SharingPlan;
   readonly experts: readonly LearnerSpec[];
+  /** LoRA on all rows of the task, part of the base and not learned; default none. */
+  readonly taskAdapter?: LoraAdapter | null;
   /** Learns the base's own tensors too; then there is one expert, without an adapter, in the plan `full`. */
   readonly trainBase?: boolean;
   /** Of products, forward and backward; sums, parameters and moments are float32. Default `bf16`. */
@@ -71,6 +73,8 @@ export interface BatchLoss {
 /** A step of AdamW (arXiv 1711.05101). */
 export interface UpdateOptions {
   readonly learningRate: number;
+  /** Of the value head; default `learningRate`. */
+  readonly headLearningRate?: number;
   /** Counts from 1, per expert or base. */
   readonly step: number;
   /** Of matrices; norms, biases and heads do not decay. Default 0.01. */
@@ -123,6 +127,7 @@ export async function createTrainer(base: BaseModel, options: TrainerOptions): P
       isa: options.isa ?? 'auto',
       plan: options.plan.type,
       topLayers: options.plan.type === 'top_layers' ? options.plan.layers : 0,
+      ...toNativeAdapterFiles(options.taskAdapter ?? null),
       trainBase: options.trainBase ?? false,
       experts: options.experts.map(({ adapter, dropout, invocationTokens }) => ({
         adapter,
@@ -163,6 +168,7 @@ class NativeBackedTrainer implements Trainer {
       this.native.update({
         unit: unit === 'base' ? -1 : unit,
         learningRate: options.learningRate,
+        headLearningRate: options.headLearningRate ?? options.learningRate,
         beta1,
         beta2,
         epsilon: 1e-8,

@@ -1,9 +1,17 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addExpert, exportExpert, openBundle, openExpertSource, type Bundle } from '@dmoerm/bundle';
+import {
+  addExpert,
+  createBundle,
+  exportExpert,
+  openBundle,
+  openExpertSource,
+  type Bundle,
+} from '@dmoerm/bundle';
 import {
   createSpecBundle,
+  goldenAdapter,
   goldenBase,
   goldenExpert,
   readGoldenScores,
@@ -133,4 +141,45 @@ it('makes a task that the bundle lacks, with the plan of the adapter', async () 
   expect(newTask).toBe(true);
   expect(bundle.task('fresh')).toMatchObject({ plan: { type: 'readout' }, aggregator: null });
   expect(bundle.task('chat')).toEqual(start.task('chat'));
+});
+
+describe('a task with an adapter of its own on all rows', () => {
+  /** The start with `task-a` or so on a task. */
+  async function withTaskAdapter(task: string, name: string): Promise<Bundle> {
+    const { files, ...manifest } = start.manifest;
+    const sources = Object.fromEntries(Object.keys(files).map((path) => [path, start.file(path)]));
+    const folders = { [`adapters/${task}-all`]: goldenAdapter(name) };
+    const tasks = manifest.tasks.map((one) =>
+      one.name === task ? { ...one, task_adapter: `adapters/${task}-all` } : one,
+    );
+    const spec = { manifest: { ...manifest, tasks }, sources: { ...sources, ...folders } };
+    return createBundle(spec, fresh(), options);
+  }
+
+  it.each(['task-a', 'task-b'])(
+    'exports %s and the expert as one adapter with the same scores',
+    async (name) => {
+      const whole = await withTaskAdapter('chat', name);
+      const out = fresh();
+      const { bias } = await exportExpert(whole, 'chat', 'tone', out);
+      const again = await importInto('chat', out);
+      const wanted = (await scores(whole, 'chat', 'trl-lora')).map(([, tone = NaN]) => tone - bias);
+      const found = (await scores(again, 'chat', 'trl-lora')).map((row) => row.at(-1) ?? NaN);
+      expect(relativeError(found, wanted)).toBeLessThan(TOLERANCES.float32Scores);
+      const without = (await scores(start, 'chat', 'trl-lora')).map(([, tone = NaN]) => tone - bias);
+      expect(relativeError(without, wanted)).toBeGreaterThan(TOLERANCES.float32Scores);
+    },
+  );
+
+  it('is refused for export in the plan readout, and for import in any', async () => {
+    const readout = await withTaskAdapter('qa', 'task-b');
+    await expect(exportExpert(readout, 'qa', 'truth', fresh())).rejects.toMatchObject({
+      reason: 'TASK_ADAPTER',
+    });
+    const source = await openExpertSource(goldenExpert('trl-alora'), null, start.basePath);
+    const place = { task: 'qa', capability: 'imported' };
+    await expect(addExpert(readout, source, place, fresh(), options)).rejects.toMatchObject({
+      reason: 'TASK_ADAPTER',
+    });
+  });
 });

@@ -52,7 +52,8 @@ export class EmbeddingCache {
 
   constructor(
     folder: string,
-    private readonly width: number,
+    /** Numbers of a response. */
+    readonly width: number,
   ) {
     mkdirSync(folder, { recursive: true });
     const indexFile = join(folder, 'index.txt');

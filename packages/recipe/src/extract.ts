@@ -6,7 +6,7 @@ import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
 import { openBase } from '@dmoerm/weights';
 import { EmbeddingCache } from './embeddings';
 import { promptGroups, type TaskExamples } from './examples';
-import type { ProbeCapability, ProbeTask } from './taxonomy';
+import type { ProbeTask } from './taxonomy';
 
 /** Embeddings of one task's examples. */
 export interface TaskEmbeddings {
@@ -27,13 +27,10 @@ export interface ExtractOptions {
 }
 
 /**
- * Token ids that ask a capability's question: what the template puts between a candidate's end and a user's next turn, then the
+ * Token ids that ask a question: what the template puts between a candidate's end and a user's next turn, then the
  * question. Found by rendering a longer conversation, so that it fits any chat template.
  */
-export function invocationTokens(
-  { tokenizer, template }: OpenedTokenizer,
-  { question }: ProbeCapability,
-): number[] {
+export function invocationTokens({ tokenizer, template }: OpenedTokenizer, question: string): number[] {
   const first = { role: 'user', content: 'a' } as const;
   const before = [...template.promptTokens([first]), ...template.candidateTokens('b')];
   const whole = template.promptTokens([
@@ -68,7 +65,7 @@ export async function extractEmbeddings(
   const d = base.config.hiddenSize;
   const found = new Map<string, TaskEmbeddings>();
   for (const one of examples) {
-    const tokens = one.task.capabilities.map((capability) => invocationTokens(opened, capability));
+    const tokens = one.task.capabilities.map(({ question }) => invocationTokens(opened, question));
     const cache = new EmbeddingCache(
       join(options.cacheDir, cacheName(one.task, tokens, opened, options)),
       tokens.length * d,

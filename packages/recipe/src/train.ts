@@ -3,12 +3,8 @@ import { join } from 'node:path';
 import { createBundle, type BaseReference, type Manifest } from '@dmoerm/bundle';
 import { routingText } from '@dmoerm/core';
 import { openTokenizer } from '@dmoerm/tokenizer';
-import { writeSafetensors } from '@dmoerm/weights';
-import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
-import { mayShip, readDataset, type Dataset, type Pair } from './dataset';
-import type { EmbeddingCache } from './embeddings';
-import { fitTemperature } from './calibrate';
-import { evaluateGroup, formatEvaluations, type Evaluation, type JudgedPair } from './evaluate';
+import { mayShip, readDataset, type Dataset } from './dataset';
+import { evaluateGroup, formatEvaluations, type Evaluation } from './evaluate';
 import { collectExamples, type TaskExamples } from './examples';
 import { extractEmbeddings, type TaskEmbeddings } from './extract';
 import {
@@ -20,6 +16,7 @@ import {
   type EmbeddedPair,
   type ValueHead,
 } from './head';
+import { embed, finishTask, judge } from './finish-task';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
 import { writeNotice } from './notice';
@@ -115,14 +112,6 @@ function licences(data: Dataset): string[] {
   ].sort();
 }
 
-function embed(cache: EmbeddingCache, rows: readonly Pair[]): { row: Pair; pair: EmbeddedPair }[] {
-  return rows.flatMap((row) => {
-    const chosen = cache.get(row.messages, row.chosen);
-    const rejected = cache.get(row.messages, row.rejected);
-    return chosen === null || rejected === null ? [] : [{ row, pair: { chosen, rejected } }];
-  });
-}
-
 async function trainTask(
   { task, capabilityPairs, capabilityRatings, overall }: TaskExamples,
   { cache, invocationTokens }: TaskEmbeddings,
@@ -131,12 +120,7 @@ async function trainTask(
   evaluations: Evaluation[],
 ): Promise<Manifest['tasks'][number]> {
   const K = task.capabilities.length;
-  const judged = embed(cache, overall);
-  const part = (split: string): EmbeddedPair[] =>
-    judged.filter(({ row }) => row.split === split).map(({ pair }) => pair);
-  const train = part('train');
-  const valid = part('valid');
-  const d = (train[0]?.chosen.length ?? 0) / K;
+  const d = cache.width / K;
   const slice = (u: Float32Array, k: number): Float32Array => u.subarray(k * d, (k + 1) * d);
   const heads = task.capabilities.map(({ name }, k): ValueHead => {
     const pairs = embed(cache, capabilityPairs.get(name) ?? []).map(({ row, pair }) => ({
@@ -184,76 +168,20 @@ async function trainTask(
           }, 0),
     ).head;
   });
-  const aggregator = trainAggregator(train, valid, { ...AGGREGATOR, seed });
-  const test = judged.filter(({ row }) => row.split === 'test');
-  for (const source of [...new Set(test.map(({ row }) => row.source))]) {
-    const rows = test.filter(({ row }) => row.source === source);
-    evaluations.push(
-      evaluateGroup(
-        `${task.name} reward, ${source}`,
-        rows.map(({ row, pair }) =>
-          judge(row, aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
-        ),
-      ),
-    );
-  }
-  const responses = valid.flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const mean = new Float32Array(K * d);
-  for (const u of responses)
-    for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + (u[i] ?? 0) / responses.length;
-  const flat = new Float32Array(K * d);
-  heads.forEach(({ weight }, k) => flat.set(weight, k * d));
-  await writeSafetensors(put(`heads/${task.name}.safetensors`), [
-    { name: 'weight', shape: [K, d], data: flat },
-    { name: 'bias', shape: [K], data: Float32Array.from(heads, ({ bias }) => bias) },
-    { name: 'embedding_mean', shape: [K, d], data: mean },
-  ]);
-  await writeFile(put(`aggregators/${task.name}.onnx`), encodeAggregator(aggregator));
-  const margins = valid.map(
-    ({ chosen, rejected }) => aggregate(aggregator, chosen) - aggregate(aggregator, rejected),
+  const experts = task.capabilities.map(({ name, displayName, definition }, k) => ({
+    name,
+    displayName,
+    definition,
+    adapter: null,
+    invocationTokens: invocationTokens[k] ?? [],
+    head: heads[k] as ValueHead,
+  }));
+  return finishTask(
+    { task, plan: { type: 'readout' }, taskAdapter: null, experts, overall, cache },
+    { ...AGGREGATOR, seed },
+    put,
+    evaluations,
   );
-  const rewards = moments(responses.map((u) => aggregate(aggregator, u)));
-  return {
-    name: task.name,
-    display_name: task.displayName,
-    definition: task.definition,
-    plan: { type: 'readout' },
-    task_adapter: null,
-    heads: `heads/${task.name}.safetensors`,
-    aggregator: `aggregators/${task.name}.onnx`,
-    capabilities: task.capabilities.map(({ name, displayName, definition }, k) => {
-      const scores = moments(responses.map((u) => headScore(heads[k] as ValueHead, slice(u, k))));
-      return {
-        name,
-        display_name: displayName,
-        definition,
-        adapter: null,
-        invocation_tokens: [...(invocationTokens[k] ?? [])],
-        score_mean: scores.mean,
-        score_std: scores.std,
-      };
-    }),
-    calibration: { reward_mean: rewards.mean, reward_std: rewards.std, temperature: fitTemperature(margins) },
-  };
-}
-
-function judge(row: Pair, margin: number): JudgedPair {
-  const [a, b] = [row.chosen.length, row.rejected.length];
-  return {
-    source: row.source,
-    promptId: row.prompt_id,
-    margin,
-    lengthDifference: a - b,
-    lengthRatio: Math.min(a, b) / Math.max(a, b),
-  };
-}
-
-function moments(values: readonly number[]): { mean: number; std: number } {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  return {
-    mean,
-    std: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) + 1e-6,
-  };
 }
 
 /** Prompts whose source says their task and whose licence permits it, and made-up ones. */

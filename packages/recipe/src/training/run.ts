@@ -1,0 +1,288 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { basename, join } from 'node:path';
+import { canonicalJson, hashFile, sha256 } from '@dmoerm/bundle';
+import { DmoermError, invalidArgument } from '@dmoerm/core';
+import { createTrainer, type Trainer } from '@dmoerm/engine';
+import type { Renderer } from '@dmoerm/model';
+import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
+import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
+import { invocationTokens } from '../extract';
+import { encodePairs, type Encoded } from './encode';
+import { learn, type Learner } from './learn';
+import { readPairs, type PairRecord } from './pairs';
+import { fitProbeHeads } from './probe-head';
+import { labelsOf, listUnits, unitName, type Recipe, type RecipeTask, type Unit } from './recipe';
+import { selectPairs, type Selection, type TaskPairs } from './select';
+import { TrunkCache } from './trunk-cache';
+import { initialiseLora, loraShapes, putHead, readUnit, writeUnit, type UnitResult } from './units';
+
+/** Rows of a training pass: about 0.7 MB each on a 135M base with every layer adapted. */
+const MAX_ROWS = 4096;
+const CHECKPOINT_SECONDS = 60;
+
+/** Where a run happens. */
+export interface RunOptions {
+  readonly recipe: Recipe;
+  /** Holds everything that the run makes. */
+  readonly folder: string;
+  readonly basePath: string;
+  /** SHA-256 of the base. */
+  readonly baseDigest: string;
+  /** Version of the program, for the record. */
+  readonly version: string;
+  readonly threads: number;
+  readonly checkpointSeconds?: number;
+  readonly onStage?: (stage: string) => void;
+  readonly onProgress?: (label: string, done: number, total: number) => void;
+}
+
+/** An opened run: recipe, data and base, checked. */
+export interface Run {
+  readonly options: RunOptions;
+  readonly units: readonly Unit[];
+  readonly selection: Selection;
+  readonly digests: Readonly<Record<string, string>>;
+  readonly base: BaseModel;
+  readonly opened: OpenedTokenizer;
+}
+
+/**
+ * Opens a run folder, or begins one. It says what the run is made of, and refuses to go on with something else.
+ * @throws DmoermError as `readPairs` and `selectPairs`; FAILED_PRECONDITION, reason `ANOTHER_RUN`.
+ */
+export async function openRun(options: RunOptions): Promise<Run> {
+  const { recipe, folder } = options;
+  const { pairs, digests } = await readPairs(recipe.data.pairs);
+  const selection = selectPairs(pairs, recipe);
+  const base = await openBase(options.basePath);
+  const opened = await openTokenizer(options.basePath);
+  mkdirSync(folder, { recursive: true });
+  const files: Record<string, string> = {};
+  for (const [path, digest] of Object.entries(digests)) files[basename(path)] = digest;
+  // Where things lie on this machine is no part of what they are.
+  const { data, base: _, ...rest } = recipe;
+  const identity = {
+    recipe: { ...rest, data: { ...data, pairs: Object.keys(files) } },
+    data: files,
+    base: options.baseDigest,
+    template: opened.template.digest,
+  };
+  const file = join(folder, 'run.json');
+  const digest = sha256(canonicalJson(identity));
+  if (existsSync(file)) {
+    const known = JSON.parse(readFileSync(file, 'utf8')) as { digest: string };
+    if (known.digest !== digest)
+      throw new DmoermError({
+        code: 'FAILED_PRECONDITION',
+        reason: 'ANOTHER_RUN',
+        field: folder,
+        message: `${folder} holds a run of another recipe, other data or another base (see run.json): choose another folder`,
+      });
+  } else {
+    writeFileSync(file, `${JSON.stringify({ digest, version: options.version, ...identity }, null, 2)}\n`);
+  }
+  return { options, units: listUnits(recipe), selection, digests: files, base, opened };
+}
+
+/** Folder of a unit. */
+export function unitFolder({ options }: Run, unit: Unit): string {
+  return join(options.folder, 'units', ...unitName(unit).split('/'));
+}
+
+/** Tokens that a capability's expert appends to each candidate. */
+export function readoutTokens({ options, opened }: Run, unit: Unit): readonly number[] {
+  const { capability } = unit;
+  if (capability === null || options.recipe.plan.type !== 'readout') return [];
+  const question = capability.question ?? capability.name.replaceAll('_', ' ');
+  return invocationTokens(opened, question);
+}
+
+/** Trains all units that are not done, tasks in turn; with `index`, that one alone. Returns the results of all that are. */
+export async function trainUnits(run: Run, index?: number): Promise<UnitResult[]> {
+  const { units, selection } = run;
+  if (index !== undefined && units[index] === undefined)
+    throw invalidArgument('--index', 'NO_SUCH_UNIT', `the recipe has units 0 to ${units.length - 1}`);
+  const wanted = index === undefined ? units : units.filter((_, i) => i === index);
+  for (const pairs of selection.tasks)
+    for (const phase of ['task', 'experts'] as const) {
+      const own = wanted.filter(
+        ({ task, capability }) =>
+          task.name === pairs.task.name && (capability === null) === (phase === 'task'),
+      );
+      const done = await Promise.all(own.map((unit) => readUnit(unitFolder(run, unit))));
+      // All of them: the checkpoint is theirs together, and what is done in it costs nothing.
+      if (done.includes(null)) await trainTogether(run, pairs, own);
+    }
+  const results = await Promise.all(wanted.map((unit) => readUnit(unitFolder(run, unit))));
+  return results.flatMap((one) => (one === null ? [] : [one.result]));
+}
+
+/** A task's adapter for its experts: the folder of phase 1, or null. @throws DmoermError FAILED_PRECONDITION if it is missing. */
+export async function taskAdapterOf(run: Run, task: RecipeTask): Promise<string | null> {
+  if (run.options.recipe.phase1.method === 'none') return null;
+  const folder = unitFolder(run, { task, capability: null });
+  if ((await readUnit(folder)) !== null) return join(folder, 'adapter');
+  throw new DmoermError({
+    code: 'FAILED_PRECONDITION',
+    reason: 'PHASE_1_MISSING',
+    field: unitName({ task, capability: null }),
+    message: `the adapter of task ${task.name} is not trained yet: train its unit (\`--index\`) before its experts`,
+  });
+}
+
+async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[]): Promise<void> {
+  const { options, base } = run;
+  const { recipe } = options;
+  const first = units[0]?.capability === null;
+  const plan = first ? ({ type: 'full' } as const) : recipe.plan;
+  const encoded = encodeTask(run, pairs, first);
+  const learners = units.map((unit): Learner => ({
+    index: pairs.task.capabilities.findIndex(({ name }) => name === unit.capability?.name),
+    unit: unitName(unit),
+  }));
+  const numbered = learners.map((learner) => ({ ...learner, index: Math.max(0, learner.index) }));
+  const taskAdapter = first ? null : await taskAdapterOf(run, pairs.task);
+  const firstLayer = plan.type === 'top_layers' ? base.config.layerCount - plan.layers : 0;
+  await using trainer = await createTrainer(base, {
+    plan,
+    threads: options.threads,
+    weightType: recipe.weights,
+    taskAdapter: taskAdapter === null ? null : await openAdapter(taskAdapter, base.config),
+    experts: units.map((unit) => ({
+      adapter: loraShapes(recipe, base.config, firstLayer),
+      dropout: recipe.lora.dropout,
+      invocationTokens: readoutTokens(run, unit),
+    })),
+  });
+  const name = first ? 'task' : units.length === 1 ? (units[0]?.capability?.name ?? '') : 'experts';
+  options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts`);
+  const trunk =
+    plan.type === 'top_layers'
+      ? new TrunkCache(join(options.folder, 'trunks', await trunkKey(run, taskAdapter, plan.layers)))
+      : null;
+  try {
+    await trainWith(run, trainer, {
+      pairs,
+      units,
+      learners: numbered,
+      encoded,
+      trunk,
+      label: `${pairs.task.name} ${name}`,
+    });
+  } finally {
+    trunk?.close();
+  }
+}
+
+/** What `trainWith` trains. */
+interface Work {
+  readonly pairs: TaskPairs;
+  readonly units: readonly Unit[];
+  readonly learners: readonly Learner[];
+  readonly encoded: { readonly train: Encoded; readonly valid: Encoded };
+  readonly trunk: TrunkCache | null;
+  readonly label: string;
+}
+
+async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> {
+  const { options } = run;
+  const { recipe } = options;
+  const begin = performance.now();
+  const schedule =
+    work.units[0]?.capability === null && recipe.phase1.method !== 'none' ? recipe.phase1 : recipe.phase2;
+  const [train, valid] = [work.encoded.train.groups, work.encoded.valid.groups];
+  const own = work.learners.map(({ index }) => index);
+  const relevant = <G extends { pairs: ReadonlyMap<number, unknown> }>(groups: readonly G[]): G[] =>
+    groups.filter(({ pairs }) => own.some((learner) => pairs.has(learner)));
+  for (const [i, { unit }] of work.learners.entries()) await initialiseLora(trainer, i, unit, recipe.seed);
+  const heads = await fitProbeHeads({
+    trainer,
+    learners: work.learners,
+    train: relevant(train),
+    valid: relevant(valid),
+    ownRows: recipe.plan.type === 'readout' && work.units[0]?.capability !== null,
+    maxRows: MAX_ROWS,
+    onProgress: (done, total) => options.onProgress?.(`${work.label}, probe`, done, total),
+  });
+  for (const [i, { head }] of heads.entries()) await putHead(trainer, i, head);
+  const names = work.units.map(unitName);
+  const folder = join(
+    options.folder,
+    'training',
+    `${work.pairs.task.name}-${sha256(names.join(' ')).slice(0, 8)}`,
+  );
+  const learned = await learn({
+    trainer,
+    learners: work.learners,
+    train,
+    valid,
+    schedule,
+    seed: recipe.seed,
+    folder,
+    sharedTrunk: recipe.plan.type === 'readout' && work.units[0]?.capability !== null,
+    trunk: work.trunk,
+    maxRows: MAX_ROWS,
+    checkpointSeconds: options.checkpointSeconds ?? CHECKPOINT_SECONDS,
+    onProgress: (done, total) => options.onProgress?.(work.label, done, total),
+  });
+  for (const [i, unit] of work.units.entries()) {
+    const one = learned[i];
+    const learner = work.learners[i]?.index ?? -1;
+    if (one === undefined) continue;
+    await writeUnit(unitFolder(run, unit), trainer, i, recipe, readoutTokens(run, unit), {
+      ...one,
+      probe: heads[i]?.accuracy ?? NaN,
+      training_pairs: countPairs(train, learner),
+      validation_pairs: countPairs(valid, learner),
+      seconds: Math.round((performance.now() - begin) / 1e3 / work.units.length),
+    });
+  }
+}
+
+function countPairs(groups: Encoded['groups'], learner: number): number {
+  return groups.reduce((sum, { pairs }) => sum + (pairs.get(learner)?.length ?? 0), 0);
+}
+
+/** The task's pairs as tokens; learners are the capabilities in order, or the task itself in phase 1. */
+function encodeTask(
+  run: Run,
+  { task, experts, first }: TaskPairs,
+  phase1: boolean,
+): { train: Encoded; valid: Encoded } {
+  const learners: (readonly PairRecord[])[] = phase1
+    ? [first]
+    : task.capabilities.map(({ name }) => experts.get(name) ?? []);
+  const { template, tokenizer } = run.opened;
+  const renderer: Renderer = {
+    promptTokens: template.promptTokens,
+    candidateTokens: template.candidateTokens,
+    renderedTokens: tokenizer.encodeRendered,
+    maxTokens: run.options.recipe.max_tokens,
+    cost: (prompt, candidates) => prompt + candidates.reduce((a, b) => a + b, 0),
+  };
+  const part = (split: string): Encoded =>
+    encodePairs(
+      learners.map((pairs) => pairs.filter((row) => row.split === split)),
+      renderer,
+    );
+  return { train: part('train'), valid: part('valid') };
+}
+
+async function trunkKey(
+  { options, opened }: Run,
+  taskAdapter: string | null,
+  layers: number,
+): Promise<string> {
+  const adapter =
+    taskAdapter === null ? '' : (await hashFile(join(taskAdapter, 'adapter_model.safetensors'))).sha256;
+  const { max_tokens: tokens, weights } = options.recipe;
+  return sha256(
+    canonicalJson([options.baseDigest, opened.template.digest, adapter, layers, tokens, weights]),
+  ).slice(0, 16);
+}
+
+/** Labels of a unit, for reports. */
+export function unitLabels({ capability }: Unit): string {
+  return capability === null ? 'overall' : labelsOf(capability);
+}
