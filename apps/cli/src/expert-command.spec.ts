@@ -8,6 +8,9 @@ const ROOT = join(__dirname, '..', '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'dmoerm-expert-'));
 const start = join(folder, 'start');
 
+// Every step is a process of its own: on a busy machine seconds each.
+jest.setTimeout(60_000);
+
 beforeAll(async () => {
   await createSpecBundle(start, folder);
 });
