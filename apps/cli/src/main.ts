@@ -3,6 +3,7 @@ import { addBaseCommand } from './base-command';
 import { addBundleCommand } from './bundle-command';
 import { addDoctorCommand } from './doctor-command';
 import { fail } from './exit';
+import { addExpertCommand } from './expert-command';
 import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
 import { addTrainCommand } from './train-command';
@@ -31,6 +32,7 @@ Exit status: 0 done, 1 some items failed, 2 wrong use, 3 mesh not reachable.`,
 addServeCommand(program);
 addScoreCommand(program);
 addBundleCommand(program);
+addExpertCommand(program);
 addBaseCommand(program);
 addTrainCommand(program);
 addDoctorCommand(program);

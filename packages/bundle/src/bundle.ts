@@ -5,6 +5,7 @@ import { openAdapter, openBase, readSafetensors, readTensorF32, type ModelConfig
 import { exists, resolveBase } from './cache';
 import { canonicalJson, sha256 } from './digest';
 import { MANIFEST_FILE, verifyFiles } from './files';
+import { checkPlan } from './plan-rules';
 import { parseManifest, type BundleTask, type Manifest } from './manifest';
 
 /** A verified bundle on disk. */
@@ -134,16 +135,16 @@ async function verifyTask(bundle: Bundle, task: BundleTask, config: ModelConfig)
       'BAD_PLAN',
       `the plan names ${layers} layers, the base has ${config.layerCount}`,
     );
-  for (const { adapter } of [...task.capabilities, { adapter: task.task_adapter }])
-    if (adapter !== null) await openAdapter(bundle.file(adapter), config);
-  for (const { adapter } of task.capabilities) {
+  if (task.task_adapter !== null) await openAdapter(bundle.file(task.task_adapter), config);
+  for (const { name, adapter, invocation_tokens: tokens } of task.capabilities) {
     if (adapter === null) continue;
-    const { modules } = await openAdapter(bundle.file(adapter), config);
-    if (modules.some(({ layer }) => layer < config.layerCount - layers))
+    const opened = await openAdapter(bundle.file(adapter), config);
+    checkPlan(adapter, opened, task.plan, config);
+    if (task.plan.type === 'readout' && opened.invocationTokens?.join() !== tokens.join())
       throw corrupt(
-        `${adapter}`,
-        'ADAPTER_BELOW_FORK',
-        `${adapter} acts below the top ${layers} layers that the plan adapts`,
+        `tasks: ${task.name}.capabilities.${name}.invocation_tokens`,
+        'INVOCATION_MISMATCH',
+        `the capability ${name} has the invocation tokens ${tokens.join(', ')}; its adapter was trained for ${opened.invocationTokens?.join(', ')}`,
       );
   }
 }

@@ -24,6 +24,8 @@ export type {
   TrainerOptions,
   UpdateOptions,
 } from './trainer';
+export { readLearned } from './learned';
+export type { LearnedExpert } from './learned';
 export { loadAddon } from './load';
 // For other packages' tests.
 export { createFakeEngine } from './fake-engine';

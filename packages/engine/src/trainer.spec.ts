@@ -1,9 +1,10 @@
-import { openAdapter, openBase, writeSafetensors, type BaseModel } from '@dmoerm/weights';
+import { openAdapter, openBase, writeAdapter, type BaseModel } from '@dmoerm/weights';
 import { goldenAdapter, goldenBase, relativeError, TOLERANCES } from '@dmoerm/testing';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEngine } from './engine';
+import { readLearned } from './learned';
 import {
   createTrainer,
   type LearnerSpec,
@@ -196,27 +197,18 @@ it('dropout leaves out inputs while learning only, and by its seed', async () =>
   expect((await trainer.score([batch(0)]))[0]?.scores).toEqual(scored?.scores);
 });
 
-it('scores as the engine does with the learned adapter', async () => {
-  await using trainer = await open({ experts: [learner()] });
+it('scores as the engine does with the learned adapter, written for PEFT', async () => {
+  const spec = learner();
+  await using trainer = await open({ experts: [spec] });
   await steps(trainer, [0], 1, 2);
   const folder = await mkdtemp(join(tmpdir(), 'dmoerm-adapter-'));
   try {
-    const names = trainer.parameters.filter(({ name }) => name.includes('lora_'));
-    const tensors = await Promise.all(
-      names.map(async ({ name, shape }) => ({
-        name: name.replace(/^experts\.0\./, 'base_model.model.model.') + '.weight',
-        shape,
-        data: await trainer.read(name),
-      })),
-    );
-    await writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors);
-    const config = { peft_type: 'LORA', r: 4, lora_alpha: 2, target_modules: TARGETS, bias: 'none' };
-    await writeFile(join(folder, 'adapter_config.json'), JSON.stringify(config));
+    const { modules, head } = await readLearned(trainer, 0, spec);
+    const written = { modules, invocationTokens: null, head: null, baseName: 'llama' };
+    await writeAdapter(join(folder, 'expert'), written, base.config);
     await using engine = await createEngine(base, { weightType: 'f32' });
-    const weight = await trainer.read('experts.0.head.weight');
-    const [bias = NaN] = await trainer.read('experts.0.head.bias');
-    const adapter = await openAdapter(folder, base.config);
-    const experts = [{ adapter, invocationTokens: [], head: { weight, bias } }];
+    const adapter = await openAdapter(join(folder, 'expert'), base.config);
+    const experts = [{ adapter, invocationTokens: [], head }];
     const task = await engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts });
     const { outputs } = await engine.evaluate([{ ...batch(0), task }]);
     const [scored] = await trainer.score([batch(0)]);

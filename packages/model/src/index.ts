@@ -1,3 +1,5 @@
+export { checkExpert, readCheckRecords } from './check-expert';
+export type { CheckedExpert, CheckRecord, CheckResult } from './check-expert';
 export { loadModel } from './model';
 export type {
   CandidateOutput,

@@ -14,3 +14,7 @@ export type { UnitResult } from './training/units';
 export { formatEvaluations } from './evaluate';
 export { trainProbe } from './train';
 export type { TrainProbeOptions } from './train';
+export { readPairsFile } from './pairs-file';
+export type { PairRow } from './pairs-file';
+export { refitTask } from './refit-task';
+export type { RefitOptions, RefitReport } from './refit-task';

@@ -12,6 +12,8 @@ import { createRandom, normal } from './random';
 import { ROUTER_FEATURES } from './router-features';
 import { encodeRouter, routerAccuracy, routeText, trainRouter } from './router';
 
+jest.setTimeout(30_000);
+
 const D = 24;
 const OPTIONS = { hidden: 4, heads: 3, epochs: 6, learningRate: 3e-3, weightDecay: 0.1, seed: 1 };
 

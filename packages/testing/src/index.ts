@@ -1,3 +1,5 @@
+export { goldenExpert, readGoldenScores } from './golden-experts';
+export type { GoldenScore } from './golden-experts';
 export {
   GOLDENS_DIR,
   goldenAdapter,

@@ -6,6 +6,8 @@ export { openAdapter } from './peft';
 export { readTensorF32 } from './read-tensor';
 export { readSafetensors } from './safetensors';
 export type { Safetensors } from './safetensors';
+export { writeAdapter } from './write-peft';
+export type { AdapterContent, LoraValues } from './write-peft';
 export { toBfloat16, writeSafetensors } from './write-safetensors';
 export type { NamedTensor } from './write-safetensors';
 export type {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { corrupt, invalidArgument } from '@dmoerm/core';
+import { linearSize, LORA_TARGETS } from './lora-size';
 import { readLoraConfig, type LoraConfig } from './peft-config';
 import { readSafetensors } from './safetensors';
 import type { LoraAdapter, LoraModule, LoraTarget, ModelConfig, TensorRef } from './types';
@@ -15,15 +16,6 @@ const FOREIGN: readonly (readonly [RegExp, string])[] = [
   [/lora_magnitude_vector/, 'DoRA'],
   [/lora_embedding_[AB]|embed_tokens|lm_head/, 'an adapter on embeddings or the language-model head'],
   [/\.bias$/, 'a trained bias'],
-];
-const TARGETS: readonly LoraTarget[] = [
-  'q_proj',
-  'k_proj',
-  'v_proj',
-  'o_proj',
-  'gate_proj',
-  'up_proj',
-  'down_proj',
 ];
 
 /**
@@ -53,7 +45,9 @@ export async function openAdapter(folder: string, config: ModelConfig): Promise<
   const modules = [...pairs.values()].map((pair) => toModule(file, pair, lora, config));
   if (modules.length === 0) throw corrupt(file, 'EMPTY_ADAPTER', `${file} has no LoRA tensors`);
   checkInvocation(directory, lora, config);
-  modules.sort((m, n) => m.layer - n.layer || TARGETS.indexOf(m.target) - TARGETS.indexOf(n.target));
+  modules.sort(
+    (m, n) => m.layer - n.layer || LORA_TARGETS.indexOf(m.target) - LORA_TARGETS.indexOf(n.target),
+  );
   return { modules, invocationTokens: lora.invocationTokens, head };
 }
 
@@ -68,7 +62,7 @@ interface ModulePair {
 
 function addToPair(pairs: Map<string, ModulePair>, tensor: TensorRef, name: string): void {
   const [, layer, attention, mlp, matrix] = MODULE.exec(name) ?? [];
-  const target = TARGETS.find((known) => known === (attention ?? mlp));
+  const target = LORA_TARGETS.find((known) => known === (attention ?? mlp));
   if (layer === undefined || target === undefined) throw foreignTensor(tensor);
   const path = tensor.name.replace(/^base_model\.model\./, '').replace(/\.lora_[AB]\.weight$/, '');
   const pair = pairs.get(path) ?? { path, layer: Number(layer), target };
@@ -83,7 +77,7 @@ function foreignTensor({ file, name }: TensorRef): Error {
   return invalidArgument(
     `${file}: ${name.slice(0, 120)}`,
     'UNSUPPORTED_ADAPTER',
-    `${file}: tensor ${shown}: ${what} is not supported; LoRA may act on ${TARGETS.join(', ')} of decoder layers`,
+    `${file}: tensor ${shown}: ${what} is not supported; LoRA may act on ${LORA_TARGETS.join(', ')} of decoder layers`,
   );
 }
 
@@ -110,26 +104,6 @@ function toModule(file: string, pair: ModulePair, lora: LoraConfig, config: Mode
   if (a.shape[1] !== inner || b.shape[0] !== out)
     throw mismatch(file, path, `it maps ${a.shape[1]} to ${b.shape[0]}`, `the base ${inner} to ${out}`);
   return { layer, target, rank, scale, a, b };
-}
-
-function linearSize(target: LoraTarget, config: ModelConfig): { out: number; inner: number } {
-  const { hiddenSize, ffnSize, headDim } = config;
-  const q = config.headCount * headDim;
-  const kv = config.kvHeadCount * headDim;
-  switch (target) {
-    case 'q_proj':
-      return { out: q, inner: hiddenSize };
-    case 'k_proj':
-    case 'v_proj':
-      return { out: kv, inner: hiddenSize };
-    case 'o_proj':
-      return { out: hiddenSize, inner: q };
-    case 'gate_proj':
-    case 'up_proj':
-      return { out: ffnSize, inner: hiddenSize };
-    case 'down_proj':
-      return { out: hiddenSize, inner: ffnSize };
-  }
 }
 
 function checkHead(tensor: TensorRef, config: ModelConfig): TensorRef {

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { basename, join } from 'node:path';
 import { canonicalJson, hashFile, sha256, type BaseReference } from '@dmoerm/bundle';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
-import { createTrainer, type Trainer } from '@dmoerm/engine';
+import { createTrainer, readLearned, type LearnerSpec, type Trainer } from '@dmoerm/engine';
 import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
 import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
 import { invocationTokens } from '../extract';
@@ -162,16 +162,17 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
   const numbered = learners.map((learner) => ({ ...learner, index: Math.max(0, learner.index) }));
   const taskAdapter = first ? null : await taskAdapterOf(run, pairs.task);
   const firstLayer = plan.type === 'top_layers' ? base.config.layerCount - plan.layers : 0;
+  const specs = units.map((unit): LearnerSpec => ({
+    adapter: loraShapes(recipe, base.config, firstLayer),
+    dropout: recipe.lora.dropout,
+    invocationTokens: readoutTokens(run, unit),
+  }));
   await using trainer = await createTrainer(base, {
     plan,
     threads: options.threads,
     weightType: recipe.weights,
     taskAdapter: taskAdapter === null ? null : await openAdapter(taskAdapter, base.config),
-    experts: units.map((unit) => ({
-      adapter: loraShapes(recipe, base.config, firstLayer),
-      dropout: recipe.lora.dropout,
-      invocationTokens: readoutTokens(run, unit),
-    })),
+    experts: specs,
   });
   const name = first ? 'task' : units.length === 1 ? (units[0]?.capability?.name ?? '') : 'experts';
   options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts`);
@@ -183,6 +184,7 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
     await trainWith(run, trainer, {
       pairs,
       units,
+      specs,
       learners: numbered,
       encoded,
       trunk,
@@ -197,6 +199,7 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
 interface Work {
   readonly pairs: TaskPairs;
   readonly units: readonly Unit[];
+  readonly specs: readonly LearnerSpec[];
   readonly learners: readonly Learner[];
   readonly encoded: { readonly train: Encoded; readonly valid: Encoded };
   readonly trunk: TrunkCache | null;
@@ -247,8 +250,11 @@ async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> 
   for (const [i, unit] of work.units.entries()) {
     const one = learned[i];
     const learner = work.learners[i]?.index ?? -1;
-    if (one === undefined) continue;
-    await writeUnit(unitFolder(run, unit), trainer, i, recipe, readoutTokens(run, unit), {
+    const spec = work.specs[i];
+    if (one === undefined || spec === undefined) continue;
+    const expert = await readLearned(trainer, i, spec);
+    const base = { config: run.base.config, name: run.reference.name };
+    await writeUnit(unitFolder(run, unit), expert, spec.invocationTokens ?? [], base, {
       ...one,
       probe: heads[i]?.accuracy ?? NaN,
       training_pairs: countPairs(train, learner),

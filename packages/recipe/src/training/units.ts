@@ -1,8 +1,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LoraShape, Trainer } from '@dmoerm/engine';
-import { readSafetensors, readTensorF32, writeSafetensors, type ModelConfig } from '@dmoerm/weights';
+import type { LearnedExpert, LoraShape, Trainer } from '@dmoerm/engine';
+import {
+  readSafetensors,
+  readTensorF32,
+  writeAdapter,
+  writeSafetensors,
+  type ModelConfig,
+} from '@dmoerm/weights';
 import type { ValueHead } from '../head';
 import { createRandom } from '../random';
 import type { Recipe } from './recipe';
@@ -63,46 +69,27 @@ export async function putHead(trainer: Trainer, expert: number, { weight, bias }
 /** Writes a unit's adapter, head and result; the result comes last, whole: a unit that has one is done. */
 export async function writeUnit(
   folder: string,
-  trainer: Trainer,
-  expert: number,
-  { lora }: Recipe,
+  { modules, head }: LearnedExpert,
   invocationTokens: readonly number[],
+  { config, name }: { readonly config: ModelConfig; readonly name: string },
   result: UnitResult,
 ): Promise<void> {
   const adapter = join(folder, 'adapter');
-  mkdirSync(adapter, { recursive: true });
-  const prefix = `experts.${expert}.`;
-  const own = trainer.parameters.filter(({ name }) => name.startsWith(prefix));
-  const tensors = await Promise.all(
-    own
-      .filter(({ name }) => name.includes('.lora_'))
-      .map(async ({ name, shape }) => ({
-        name: `base_model.model.model.${name.slice(prefix.length)}.weight`,
-        shape,
-        data: await trainer.read(name),
-      })),
+  await rm(adapter, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  await writeAdapter(
+    adapter,
+    {
+      modules,
+      invocationTokens: invocationTokens.length > 0 ? invocationTokens : null,
+      head: null,
+      baseName: name,
+    },
+    config,
   );
-  await writeSafetensors(join(adapter, 'adapter_model.safetensors'), tensors);
-  const layers = [...new Set(tensors.map(({ name }) => Number(/layers\.(\d+)\./.exec(name)?.[1])))];
-  const config = {
-    peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
-    r: lora.rank,
-    lora_alpha: lora.alpha,
-    lora_dropout: lora.dropout,
-    target_modules: lora.targets,
-    layers_to_transform: layers.sort((a, b) => a - b),
-    alora_invocation_tokens: invocationTokens.length > 0 ? invocationTokens : null,
-    bias: 'none',
-    init_lora_weights: true,
-    inference_mode: true,
-  };
-  await writeFile(join(adapter, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
-  const weight = await trainer.read(`${prefix}head.weight`);
-  const bias = await trainer.read(`${prefix}head.bias`);
   await writeSafetensors(join(folder, 'head.safetensors'), [
-    { name: 'weight', shape: [weight.length], data: weight },
-    { name: 'bias', shape: [1], data: bias },
+    { name: 'weight', shape: [head.weight.length], data: head.weight },
+    { name: 'bias', shape: [1], data: Float32Array.of(head.bias) },
   ]);
   const file = join(folder, 'result.json');
   await writeFile(`${file}.tmp`, `${JSON.stringify(result, null, 2)}\n`);
