@@ -141,6 +141,37 @@ describe('a recipe', () => {
   });
 });
 
+describe('baselines and controls', () => {
+  const select = async (data: Record<string, unknown>, pairs = specPairs(100)) => {
+    const file = await writeSpecRecipe(folder, [], { data: { pairs: ['pairs.jsonl'], ...data } });
+    return selectPairs(pairs, readRecipe(file)).tasks[0];
+  };
+
+  it('a single task takes the pairs of all', async () => {
+    const pairs = [
+      ...specPairs(100),
+      ...specPairs(100, 'other').map((row) => ({ ...row, prompt_id: `o${row.prompt_id}` })),
+    ];
+    const one = await select({}, pairs);
+    const all = await select({ single_task: 'chat' }, pairs);
+    expect(all?.overall.length).toBeGreaterThan(1.5 * (one?.overall.length ?? 0));
+  });
+
+  it('shuffled capabilities keep every count but not who learns from what; test pairs stay', async () => {
+    const real = await select({});
+    const shuffled = await select({ placebo: 'shuffled_capabilities' });
+    const part = (task: typeof real, capability: string, split: string) =>
+      (task?.experts.get(capability) ?? []).filter((row) => row.split === split);
+    const texts = (rows: readonly PairRecord[]) => rows.map(({ chosen }) => chosen);
+    expect(texts(part(shuffled, 'short', 'test'))).toEqual(texts(part(real, 'short', 'test')));
+    expect(part(shuffled, 'short', 'valid')).toHaveLength(part(real, 'short', 'valid').length);
+    // `short` prefers what ends with "now", `polite` never does.
+    expect(part(real, 'short', 'train').every(({ chosen }) => chosen.endsWith('now'))).toBe(true);
+    expect(part(shuffled, 'short', 'train').every(({ chosen }) => chosen.endsWith('now'))).toBe(false);
+    expect(await select({ placebo: 'shuffled_capabilities' })).toEqual(shuffled);
+  });
+});
+
 const groups = fc
   .array(
     fc.record({

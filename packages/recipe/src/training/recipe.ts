@@ -86,6 +86,13 @@ const recipeSchema = z.strictObject({
     licences: z.enum(['permitted', 'all']).default('permitted'),
     /** Most training prompts per task and source, those with the smallest hashes; validation: a third. */
     max_prompts: count.optional(),
+    /** Baseline: all pairs belong to this one task, whatever theirs is. */
+    single_task: name.optional(),
+    /**
+     * Control: the pairs of a task exchange their capabilities at random. Experts that still do as well have learned nothing
+     * of their capability.
+     */
+    placebo: z.enum(['none', 'shuffled_capabilities']).default('none'),
   }),
   plan: z
     .discriminatedUnion('type', [

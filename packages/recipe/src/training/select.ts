@@ -1,5 +1,6 @@
-import { invalidArgument } from '@dmoerm/core';
+import { groupBy, invalidArgument } from '@dmoerm/core';
 import { hashFraction, mayShip } from '../dataset';
+import { createRandom, shuffle } from '../random';
 import { capabilityOf, OVERALL, type PairRecord } from './pairs';
 import { labelsOf, type Recipe, type RecipeTask } from './recipe';
 
@@ -32,7 +33,8 @@ export interface Selection {
  * @throws DmoermError INVALID_ARGUMENT naming the capability that has no training or no validation pairs, or the task
  *   without overall preferences.
  */
-export function selectPairs(all: readonly PairRecord[], recipe: Recipe): Selection {
+export function selectPairs(pairs: readonly PairRecord[], recipe: Recipe): Selection {
+  const all = relabel(pairs, recipe);
   const permitted = all.filter((row) => recipe.data.licences === 'all' || mayShip(row));
   const limited = limitPrompts(permitted, recipe.data.max_prompts);
   let used = 0;
@@ -46,6 +48,23 @@ export function selectPairs(all: readonly PairRecord[], recipe: Recipe): Selecti
     );
   });
   return { tasks, unused: limited.length - used, unlicensed: all.length - permitted.length };
+}
+
+/** What baselines and controls make of the labels. */
+function relabel(pairs: readonly PairRecord[], { data, seed }: Recipe): readonly PairRecord[] {
+  const { single_task: task, placebo } = data;
+  const own = task === undefined ? pairs : pairs.map((row) => ({ ...row, task }));
+  if (placebo === 'none') return own;
+  const kinds = groupBy(
+    own.filter((row) => row.split !== 'test' && capabilityOf(row) !== OVERALL),
+    ({ task: kind, split }) => `${kind}/${split}`,
+  );
+  const exchanged = new Map<PairRecord, PairRecord>();
+  for (const rows of kinds.values()) {
+    const labels = shuffle(rows.map(capabilityOf), createRandom(seed));
+    rows.forEach((row, i) => exchanged.set(row, { ...row, capability: labels[i] }));
+  }
+  return own.map((row) => exchanged.get(row) ?? row);
 }
 
 function selectTask(task: RecipeTask, rows: readonly PairRecord[]): TaskPairs {
