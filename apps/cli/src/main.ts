@@ -4,6 +4,7 @@ import { addBundleCommand } from './bundle-command';
 import { addDoctorCommand } from './doctor-command';
 import { fail } from './exit';
 import { addExpertCommand } from './expert-command';
+import { addLabelCommand } from './label-command';
 import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
 import { addTrainCommand } from './train-command';
@@ -34,6 +35,7 @@ addScoreCommand(program);
 addBundleCommand(program);
 addExpertCommand(program);
 addBaseCommand(program);
+addLabelCommand(program);
 addTrainCommand(program);
 addDoctorCommand(program);
 

@@ -1,0 +1,17 @@
+export { DEFAULT_TAXONOMY } from './taxonomy';
+export type { Capability, Taxonomy } from './taxonomy';
+export { readPrice, readTaxonomy } from './read-settings-file';
+export type { Price } from './read-settings-file';
+export { readInput } from './read-input';
+export type { LabelInput } from './read-input';
+export { createEndpoint } from './endpoint';
+export type { Endpoint, EndpointOptions } from './endpoint';
+export { estimateLabelling, label } from './labelling';
+export type { LabellingOptions, LabellingPlan, LabellingResult } from './labelling';
+export type { Estimate } from './estimate';
+export type { AskOptions } from './plan';
+export type { PaceOptions } from './pace';
+export { RETRY } from './retry';
+export type { RetryOptions } from './retry';
+export type { Gate, GroupReport } from './report';
+export type { Share } from './statistics';
