@@ -56,21 +56,23 @@ export function createPace(
   };
 }
 
-/** A bucket holds a tenth of a minute: a burst at the start of an endpoint's own minute stays small. */
+/** A bucket starts empty and holds a second's worth: no burst meets an endpoint that counts by minutes of its own. */
 function createBucket(perMinute: number | null): TokenBucket | null {
   if (perMinute === null) return null;
   return new TokenBucket({
-    bucketSize: Math.max(1, perMinute / 10),
+    bucketSize: Math.max(1, perMinute / 60),
     tokensPerInterval: perMinute,
     interval: 'minute',
   });
 }
 
+/** Takes what a bucket never holds at once in parts. */
 async function take(bucket: TokenBucket | null, count: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   if (bucket === null) return;
-  // More than the bucket ever holds would never come: a full bucket lets one such request pass.
-  const wanted = Math.min(count, bucket.bucketSize);
-  while (!bucket.tryRemoveTokens(wanted))
-    await sleep(Math.max(1, bucket.getWaitTime(wanted)), undefined, { signal });
+  for (let left = count; left > 0; left -= bucket.bucketSize) {
+    const part = Math.min(left, bucket.bucketSize);
+    while (!bucket.tryRemoveTokens(part))
+      await sleep(Math.max(1, bucket.getWaitTime(part)), undefined, { signal });
+  }
 }

@@ -46,7 +46,7 @@ export async function readInput(file: string, taxonomy: Taxonomy, stdin: Readabl
     rows++;
   }
   const merged = mergeComparisons(comparisons);
-  checkSplits(merged);
+  checkSplits(comparisons);
   if (merged.length === 0)
     throw invalidArgument('file', 'NOTHING_TO_LABEL', `${file} holds no two different responses to compare`);
   return { comparisons: merged, rows, identical, sha256: hash.digest('hex') };
