@@ -1,4 +1,4 @@
-import { invalidArgument } from '@dmoerm/core';
+import { invalidArgument, type DmoermError } from '@dmoerm/core';
 import {
   createEndpoint,
   DEFAULT_TAXONOMY,
@@ -95,6 +95,7 @@ async function run(
       budget: budget ?? null,
       signal: interrupted.signal,
       onProgress: (done, total) => progress.update(done, total),
+      onRetry: sayOnce(),
     });
   } finally {
     progress.stop();
@@ -103,6 +104,16 @@ async function run(
   writeJson(json, { ...result, stopped: undefined });
   process.stdout.write(formatLabelling(result));
   finish(result);
+}
+
+/** Tells each kind of trouble once: a run that waits for its endpoint must not look as if it hung. */
+function sayOnce(): (error: DmoermError) => void {
+  const said = new Set<string>();
+  return ({ reason, message }) => {
+    if (said.has(reason)) return;
+    said.add(reason);
+    process.stderr.write(`dmoerm: ${message}; trying again [${reason}]\n`);
+  };
 }
 
 /** Says why answers are missing, if they are, and sets the exit status. */

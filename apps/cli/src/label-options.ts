@@ -69,7 +69,7 @@ export function addLabelOptions(command: Command): Command {
     )
     .addOption(option('--rpm <n>', 'most requests per minute', above(0)))
     .addOption(option('--tpm <n>', 'most tokens per minute, by estimate', above(0)))
-    .addOption(option('--timeout <seconds>', 'longest time for one answer', above(0)).default(60))
+    .addOption(option('--timeout <seconds>', 'longest time for one answer, at most 300', timeout).default(60))
     .addOption(
       option(
         '--max-tokens <n>',
@@ -113,6 +113,13 @@ function above(bound: number): (text: string) => number {
     if (text.trim() !== '' && Number.isFinite(value) && value > bound) return value;
     throw new InvalidArgumentError(`give a number above ${bound}.`);
   };
+}
+
+/** The platform's own client gives up on an answer after 300 s. */
+function timeout(text: string): number {
+  const value = above(0)(text);
+  if (value <= 300) return value;
+  throw new InvalidArgumentError('give at most 300 seconds.');
 }
 
 function count(text: string): number {

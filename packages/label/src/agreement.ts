@@ -1,5 +1,5 @@
 import { groupBy } from '@dmoerm/core';
-import type { Preference } from './comparison';
+import { opposite, type Preference } from './comparison';
 import type { Judged } from './judged';
 import { addTables, clusterInterval, cohenKappa, rawAgreement, type Confusion } from './statistics';
 
@@ -59,20 +59,34 @@ function kappaOf(judged: readonly Judged[], tableOf: (one: Judged) => Confusion)
   };
 }
 
-/** Square, with a row for abstaining that people never fill: kappa then knows how often the labeller abstains. */
+/**
+ * Square, with a row for abstaining that people never fill: kappa then knows how often the labeller abstains. A comparison counts
+ * half in each order of its responses, because which of them is called the first means nothing.
+ */
 function labelTable({ comparison, label }: Judged): Confusion {
   const said = label.type === 'kept' ? label.winner : label.type === 'tie' ? 'tie' : 'abstain';
+  const turned = said === 'abstain' ? said : opposite(said);
+  const count = (human: (typeof LABELLER)[number]): number =>
+    comparison.humans.filter((one) => one === human).length / 2;
+  const other = (human: (typeof LABELLER)[number]): (typeof LABELLER)[number] =>
+    human === 'abstain' ? human : opposite(human);
   return LABELLER.map((human) =>
-    LABELLER.map((labeller) =>
-      labeller === said ? comparison.humans.filter((one) => one === human).length : 0,
+    LABELLER.map(
+      (labeller) => (labeller === said ? count(human) : 0) + (labeller === turned ? count(other(human)) : 0),
     ),
   );
 }
 
-/** The first two people of a comparison, in both roles: who is named first means nothing. */
+/** The first two people of a comparison, in both roles and both orders of the responses: neither means anything. */
 function humanTable({ comparison }: Judged): Confusion {
-  const [a, b] = comparison.humans;
+  const [a = 'tie', b = 'tie'] = comparison.humans;
+  const seen = [
+    [a, b],
+    [b, a],
+    [opposite(a), opposite(b)],
+    [opposite(b), opposite(a)],
+  ];
   return HUMAN.map((one) =>
-    HUMAN.map((other) => ((one === a && other === b ? 1 : 0) + (one === b && other === a ? 1 : 0)) / 2),
+    HUMAN.map((other) => seen.filter(([x, y]) => x === one && y === other).length / seen.length),
   );
 }

@@ -2,6 +2,7 @@ import { DmoermError, type Message } from '@dmoerm/core';
 import { likelyTokens, type Budget } from './budget';
 import { decide, replyToRepair, type Step } from './decide';
 import type { Endpoint } from './endpoint';
+import { isRetryable } from './endpoint-error';
 import { toReply, type Journal, type JournalReply } from './journal';
 import type { Pace } from './pace';
 import { requestParameters, type AskOptions, type Question } from './plan';
@@ -23,6 +24,8 @@ export interface AskDeps {
   readonly signal: AbortSignal;
   /** Takes every request that was sent: what is on its way is waited for, because it is paid for. */
   readonly track: (sent: Promise<unknown>) => void;
+  /** A try failed in a way that another may not. */
+  readonly onRetry: (error: DmoermError) => void;
 }
 
 /**
@@ -46,13 +49,15 @@ async function send(
   key: string,
   step: Step,
   messages: readonly Message[],
-  { ask, retry, pace, signal, track, ...deps }: AskDeps,
+  { ask, retry, pace, signal, track, onRetry, ...deps }: AskDeps,
 ): Promise<void> {
   const maxTokens = step === 'larger' ? ask.maxTokens * LARGER : ask.maxTokens;
   const parameters = requestParameters(ask, maxTokens);
   let mark = 0;
   const again = createRetry(retry, (error) => {
-    if (error instanceof DmoermError && error.metadata['status'] === '429') pace.slowDown(mark);
+    if (!(error instanceof DmoermError) || signal.aborted) return;
+    if (error.metadata['status'] === '429') pace.slowDown(mark);
+    if (isRetryable(error)) onRetry(error);
   });
   await again(async (tries) => {
     await pace.wait(likelyTokens(messages) + maxTokens, signal);

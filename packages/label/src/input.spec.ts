@@ -92,8 +92,26 @@ describe('a file', () => {
     expect(input).toMatchObject({ rows: 2, comparisons: [{ humans: { length: 2 } }] });
   });
 
+  it('may come in pieces that cut a letter', async () => {
+    const bytes = Buffer.from(JSON.stringify({ ...pair, chosen: 'naïve' }));
+    const cut = bytes.indexOf('ï') + 1;
+    const pieces = Readable.from([bytes.subarray(0, cut), bytes.subarray(cut)]);
+    const { comparisons } = await readInput('-', DEFAULT_TAXONOMY, pieces);
+    expect(comparisons[0]?.responses).toContain('naïve');
+  });
+
   it.each([
     ['is not there', () => readInput('nowhere.jsonl', DEFAULT_TAXONOMY, process.stdin), 'FILE_NOT_FOUND'],
+    ['is a folder', () => readInput(folder(), DEFAULT_TAXONOMY, process.stdin), 'FILE_NOT_FOUND'],
+    [
+      'is compressed by its name only',
+      () => {
+        const file = join(folder(), 'in.jsonl.gz');
+        writeFileSync(file, JSON.stringify(pair));
+        return readInput(file, DEFAULT_TAXONOMY, process.stdin);
+      },
+      'BAD_FILE',
+    ],
     ['has nothing to compare', () => read(JSON.stringify({ ...pair, rejected: 'a' })), 'NOTHING_TO_LABEL'],
     [
       'has a prompt in two splits',

@@ -12,6 +12,9 @@ import {
 } from './spec-support/fake-endpoint';
 import { comparisonsOf, folder, optionsFor } from './spec-support/fixtures';
 
+// A child has to start, also on a busy machine.
+jest.setTimeout(30_000);
+
 const COMPARISONS = 20;
 const QUESTIONS = 2 * COMPARISONS;
 let endpoint: FakeEndpoint;

@@ -230,26 +230,29 @@ describe('a faulty endpoint', () => {
     expect(result.stopped?.message).not.toContain('"no"');
   });
 
-  it('that says 429 is asked by half as many at a time, and so answers', async () => {
+  it('that says 429 is asked by fewer at a time until it answers', async () => {
     const most = 2;
-    const waiting: (() => void)[] = [];
-    let crowded = 0;
-    // Answers only when as many wait as it takes, so that the concurrency shows.
+    const troubles: string[] = [];
+    let crowd: () => void;
+    const crowded = new Promise<void>((resolve) => (crowd = resolve));
     const react = async (one: Asked): Promise<Reaction> => {
       if (one.open > most) {
-        crowded++;
+        crowd();
         return { type: 'raw', status: 429, headers: { 'retry-after': '0' } };
       }
-      await new Promise<void>((resolve) => {
-        waiting.push(resolve);
-        setImmediate(resolve);
-      });
+      // The first ones stay until there are too many.
+      await crowded;
       return perfect(one);
     };
-    const pace = { requestsPerMinute: null, tokensPerMinute: null, concurrency: 8 };
-    const retry = { tries: 50, firstMs: 1, longestMs: 5 };
-    expect(await label(optionsFor(await start(react), { pace, retry }))).toMatchObject({ complete: true });
-    expect(crowded).toBeGreaterThan(0);
+    const result = await label(
+      optionsFor(await start(react), {
+        pace: { requestsPerMinute: null, tokensPerMinute: null, concurrency: 8 },
+        retry: { tries: 50, firstMs: 1, longestMs: 5 },
+        onRetry: ({ reason }) => troubles.push(reason),
+      }),
+    );
+    expect(result).toMatchObject({ complete: true, labels: { kept: 6 } });
+    expect(new Set(troubles)).toEqual(new Set(['HTTP_429']));
   });
 });
 

@@ -39,6 +39,8 @@ export interface LabellingOptions extends LabellingPlan {
   readonly budget: number | null;
   readonly signal: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /** A try failed and is made again. */
+  readonly onRetry?: (error: DmoermError) => void;
 }
 
 /** The result of a run; `report.json` holds it without `stopped`. */

@@ -12,8 +12,12 @@ export interface PositionBias {
   readonly swapFlips: Share | null;
   /** Questions whose winner changes when they are put again in the same order: what chance alone does. */
   readonly repeatFlips: Share | null;
-  /** Flips under swap by how much longer the longer response is. */
-  readonly swapFlipsByLengthGap: readonly { readonly gap: string; readonly flips: Share | null }[];
+  /** Both kinds of flips by how much longer the longer response is. */
+  readonly byLengthGap: readonly {
+    readonly gap: string;
+    readonly swapFlips: Share | null;
+    readonly repeatFlips: Share | null;
+  }[];
   /** Kept labels that prefer the longer response. */
   readonly longerWins: Share | null;
 }
@@ -37,12 +41,12 @@ export function measurePosition(judged: readonly Judged[]): PositionBias {
     firstWins: wilson(shown.filter((won) => won === '1').length, shown.length),
     swapFlips: swapFlips(judged),
     repeatFlips: repeatFlips(judged),
-    swapFlipsByLengthGap: GAPS.map(({ gap, from, to }) => ({
-      gap,
-      flips: swapFlips(
-        judged.filter(({ comparison }) => lengthGap(comparison) >= from && lengthGap(comparison) < to),
-      ),
-    })),
+    byLengthGap: GAPS.map(({ gap, from, to }) => {
+      const own = judged.filter(
+        ({ comparison }) => lengthGap(comparison) >= from && lengthGap(comparison) < to,
+      );
+      return { gap, swapFlips: swapFlips(own), repeatFlips: repeatFlips(own) };
+    }),
     longerWins: wilson(longer.length, unequal.length),
   };
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
+import { gunzipSync } from 'node:zlib';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { mergeComparisons, type Comparison } from './comparison';
 import { parseLine } from './input';
@@ -24,32 +23,54 @@ export interface LabelInput {
  * @throws DmoermError NOT_FOUND; INVALID_ARGUMENT naming line and field, or that there is nothing to label.
  */
 export async function readInput(file: string, taxonomy: Taxonomy, stdin: Readable): Promise<LabelInput> {
-  if (file !== '-' && !existsSync(file))
-    throw new DmoermError({
-      code: 'NOT_FOUND',
-      reason: 'FILE_NOT_FOUND',
-      field: 'file',
-      message: `there is no file ${file}; give a file of JSON lines (.jsonl or .jsonl.gz), or - for standard input`,
-    });
-  const bytes = file === '-' ? stdin : createReadStream(file);
-  const input = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
   const hash = createHash('sha256');
   const comparisons: Comparison[] = [];
-  let [lineNumber, rows, identical] = [0, 0, 0];
-  for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    lineNumber++;
+  let [rows, identical] = [0, 0];
+  for (const [i, line] of (await readText(file, stdin)).split(/\r?\n/).entries()) {
     if (line.trim() === '') continue;
-    const parsed = parseLine(line, lineNumber, taxonomy);
+    const parsed = parseLine(line, i + 1, taxonomy);
     hash.update(`${line}\n`);
     comparisons.push(...parsed.comparisons);
     identical += parsed.identical;
     rows++;
   }
-  const merged = mergeComparisons(comparisons);
   checkSplits(comparisons);
+  const merged = mergeComparisons(comparisons);
   if (merged.length === 0)
     throw invalidArgument('file', 'NOTHING_TO_LABEL', `${file} holds no two different responses to compare`);
   return { comparisons: merged, rows, identical, sha256: hash.digest('hex') };
+}
+
+/** All of it at once: the plan is held in memory anyway. */
+async function readText(file: string, stdin: Readable): Promise<string> {
+  if (file === '-') {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stdin) chunks.push(Buffer.from(chunk as Buffer | string));
+    // A letter of several bytes may lie in two chunks.
+    return Buffer.concat(chunks).toString('utf8');
+  }
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch (cause) {
+    throw new DmoermError({
+      code: 'NOT_FOUND',
+      reason: 'FILE_NOT_FOUND',
+      field: 'file',
+      message: `cannot read ${file}; give a file of JSON lines (.jsonl or .jsonl.gz), or - for standard input`,
+      cause,
+    });
+  }
+  if (!file.endsWith('.gz')) return bytes.toString('utf8');
+  try {
+    return gunzipSync(bytes).toString('utf8');
+  } catch {
+    throw invalidArgument(
+      'file',
+      'BAD_FILE',
+      `${file} is no whole gzip file; take .gz off its name if it is plain text`,
+    );
+  }
 }
 
 /** A prompt belongs to one split: else an evaluation would read what training saw. */

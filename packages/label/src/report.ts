@@ -5,8 +5,10 @@ import { measurePosition, type PositionBias } from './position';
 
 /** Smallest share of comparisons that must be kept. */
 const LEAST_KEPT = 0.4;
+/** From fewer prompts a bootstrap draws the same few again and again: its interval promises too much. */
+const LEAST_PROMPTS = 10;
 
-/** Whether a capability's labels may train an expert. `unknown`: no human labels to compare with. */
+/** Whether a capability's labels may train an expert. `unknown`: human labels of too few prompts, or of none. */
 export type Gate = 'passed' | 'failed' | 'unknown';
 
 /** The figures of one group of comparisons. */
@@ -27,18 +29,19 @@ export interface GroupReport {
   readonly keepRate: number | null;
   readonly agreement: Agreement | null;
   readonly position: PositionBias;
-  /** Passed: keep-rate of 40 % or more, and the lower bound of kappa on kept comparisons above 0. */
+  /** Passed: keep-rate of 40 % or more, and the lower bound of kappa on kept comparisons of 10 prompts or more above 0. */
   readonly gate: Gate;
 }
 
-/** One group per task and capability, in the order of the input, and one of all. */
+/** One group per task and capability, tasks together, in the order of the input; and one of all. */
 export function createReports(judged: readonly Judged[]): { groups: GroupReport[]; all: GroupReport } {
-  const groups = groupBy(judged, ({ comparison }) => `${comparison.task}\0${comparison.capability.name}`);
+  const tasks = groupBy(judged, ({ comparison }) => comparison.task);
   return {
-    groups: [...groups.values()].map((own) => {
-      const { task, capability } = (own[0] as Judged).comparison;
-      return reportGroup(task, capability.name, own);
-    }),
+    groups: [...tasks].flatMap(([task, own]) =>
+      [...groupBy(own, ({ comparison }) => comparison.capability.name)].map(([capability, group]) =>
+        reportGroup(task, capability, group),
+      ),
+    ),
     all: reportGroup(null, null, judged),
   };
 }
@@ -72,6 +75,6 @@ function reportGroup(task: string | null, capability: string | null, judged: rea
 function gateOf(keepRate: number | null, agreement: Agreement | null): Gate {
   // Too few labels is a failure even where nobody can say whether they are right.
   if (keepRate !== null && keepRate < LEAST_KEPT) return 'failed';
-  if (keepRate === null || agreement === null) return 'unknown';
+  if (keepRate === null || agreement === null || agreement.kept.prompts < LEAST_PROMPTS) return 'unknown';
   return (agreement.kept.low ?? -1) > 0 ? 'passed' : 'failed';
 }

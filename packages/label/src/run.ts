@@ -20,6 +20,8 @@ export interface RunOptions extends Pick<AskDeps, 'endpoint' | 'journal' | 'budg
   readonly signal: AbortSignal;
   /** Questions decided, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** A try failed and is made again. */
+  readonly onRetry?: (error: DmoermError) => void;
 }
 
 /** How a run ended. */
@@ -37,7 +39,7 @@ export function openQuestions({ questions }: Plan, journal: Journal): Question[]
 
 /** Asks all open questions of a plan. Errors end up in the result: whatever was answered is in the journal. */
 export async function runQuestions(options: RunOptions): Promise<RunEnd> {
-  const { plan, journal, budget, endpoint, retry = RETRY, onProgress } = options;
+  const { plan, journal, budget, endpoint, retry = RETRY, onProgress, onRetry } = options;
   const open = openQuestions(plan, journal);
   const total = plan.questions.length;
   const stop = new AbortController();
@@ -64,6 +66,7 @@ export async function runQuestions(options: RunOptions): Promise<RunEnd> {
     retry,
     signal: stop.signal,
     track,
+    onRetry: onRetry ?? (() => undefined),
   };
   const work = async (question: Question): Promise<void> => {
     if (stop.signal.aborted) return;

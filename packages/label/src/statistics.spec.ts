@@ -85,6 +85,20 @@ describe('agreement', () => {
     expect(agreement?.all.kappa).toBeLessThan(0.5);
   });
 
+  it('does not depend on which response is called the first', () => {
+    const mixed = right.map((one, i) => (i % 5 === 0 ? { ...one, label: KEPT(side(i + 1)) } : one));
+    const turned = mixed.map((one) => ({
+      ...one,
+      comparison: { ...one.comparison, humans: ['first'] as const },
+      label: KEPT(
+        one.label.type === 'kept' && one.label.winner === one.comparison.humans[0] ? 'first' : 'second',
+      ),
+    }));
+    const [a, b] = [measureAgreement(mixed), measureAgreement(turned)];
+    expect(a?.kept.kappa).toBeCloseTo(0.6);
+    expect(b).toEqual(a);
+  });
+
   it('is measured only where people said something', () => {
     expect(measureAgreement([judged(1, null, KEPT('first'))])).toBeNull();
   });
@@ -104,6 +118,8 @@ describe('agreement', () => {
     expect(createReports(few).all).toMatchObject({ gate: 'failed' });
     expect(createReports(few).all.keepRate).toBeLessThan(0.4);
     expect(createReports(right.map((one, i) => judged(i, null, one.label))).all.gate).toBe('unknown');
+    // All right, and too few to tell.
+    expect(createReports(right.slice(0, 9)).all).toMatchObject({ keepRate: 1, gate: 'unknown' });
   });
 });
 
@@ -129,8 +145,8 @@ describe('position report', () => {
   it('counts how often the longer response of a kept label wins, by length gaps', () => {
     const long = { ...comparisonOf(1), responses: ['a'.repeat(20), 'b'.repeat(10)] as const };
     const one = { ...judged(1, null, KEPT('first')), comparison: long };
-    const { longerWins, swapFlipsByLengthGap } = measurePosition([one, { ...one, label: KEPT('second') }]);
+    const { longerWins, byLengthGap } = measurePosition([one, { ...one, label: KEPT('second') }]);
     expect(longerWins).toMatchObject({ value: 0.5, count: 2 });
-    expect(swapFlipsByLengthGap.map(({ flips }) => flips?.count ?? 0)).toEqual([0, 0, 2]);
+    expect(byLengthGap.map(({ swapFlips }) => swapFlips?.count ?? 0)).toEqual([0, 0, 2]);
   });
 });

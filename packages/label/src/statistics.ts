@@ -21,7 +21,7 @@ export function wilson(hits: number, count: number): Share | null {
   return { value: p, low: Math.max(0, middle - half), high: Math.min(1, middle + half), count };
 }
 
-/** Counts of two raters' categories: `table[i][j]` is how often the one said i where the other said j. */
+/** Counts of two raters' categories, square: `table[i][j]` is how often the one said i where the other said j. */
 export type Confusion = readonly (readonly number[])[];
 
 /** Share of a table's entries on its diagonal; null of an empty table. */
@@ -35,12 +35,20 @@ export function rawAgreement(table: Confusion): number | null {
  * both always say the same one thing, which shows nothing; null of an empty table.
  */
 export function cohenKappa(table: Confusion): number | null {
-  const total = sum(table.flat());
-  const observed = rawAgreement(table);
-  if (observed === null) return null;
-  const expected = sum(
-    table.map((row, i) => (sum(row) / total) * (sum(table.map((other) => other[i] ?? 0)) / total)),
-  );
+  const size = table.length;
+  const [rows, columns] = [new Array<number>(size).fill(0), new Array<number>(size).fill(0)];
+  let [total, same, chance] = [0, 0, 0];
+  for (let i = 0; i < size; i++)
+    for (let j = 0; j < size; j++) {
+      const count = table[i]?.[j] ?? 0;
+      total += count;
+      if (i === j) same += count;
+      rows[i] = (rows[i] as number) + count;
+      columns[j] = (columns[j] as number) + count;
+    }
+  if (total === 0) return null;
+  for (let i = 0; i < size; i++) chance += (rows[i] as number) * (columns[i] as number);
+  const [observed, expected] = [same / total, chance / total ** 2];
   return expected >= 1 ? 0 : (observed - expected) / (1 - expected);
 }
 
@@ -53,13 +61,20 @@ export function clusterInterval(
   figure: (table: Confusion) => number | null,
   seed = 1,
 ): { readonly low: number; readonly high: number } | null {
-  if (figure(addTables(clusters)) === null) return null;
+  const whole = addTables(clusters);
+  if (figure(whole) === null) return null;
   if (clusters.length < 2) return { low: -1, high: 1 };
+  const width = whole.length;
+  // Most cells of a prompt are empty: only the others are added up, thousands of times.
+  const filled = clusters.map((table) => [...table.flat().entries()].filter(([, count]) => count !== 0));
   const random = createRandom(seed);
   const draws: number[] = [];
   for (let draw = 0; draw < DRAWS; draw++) {
-    const drawn = clusters.map(() => clusters[Math.floor(random() * clusters.length)] as Confusion);
-    const value = figure(addTables(drawn));
+    const sums = new Array<number>(width * width).fill(0);
+    for (let i = 0; i < filled.length; i++)
+      for (const [cell, count] of filled[Math.floor(random() * filled.length)] ?? [])
+        sums[cell] = (sums[cell] as number) + count;
+    const value = figure(whole.map((_, row) => sums.slice(row * width, (row + 1) * width)));
     if (value !== null) draws.push(value);
   }
   draws.sort((a, b) => a - b);
