@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addBaseCommand } from './base-command';
 import { addBundleCommand } from './bundle-command';
 import { addDoctorCommand } from './doctor-command';
+import { addEvalCommand } from './eval-command';
 import { fail } from './exit';
 import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
@@ -33,6 +34,7 @@ addScoreCommand(program);
 addBundleCommand(program);
 addBaseCommand(program);
 addTrainCommand(program);
+addEvalCommand(program);
 addDoctorCommand(program);
 
 program.parseAsync(process.argv).catch(fail);

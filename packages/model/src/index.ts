@@ -1,3 +1,4 @@
+export { fingerprint } from './fingerprint';
 export { loadModel } from './model';
 export type {
   CandidateOutput,

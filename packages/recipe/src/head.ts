@@ -1,3 +1,4 @@
+import { softplus } from '@dmoerm/evaluation';
 import { minimise } from './lbfgs';
 
 /** A value head: score = weight . z + bias. */
@@ -20,11 +21,6 @@ export interface EmbeddedRating {
 
 /** Strengths of the penalty that validation chooses from. */
 export const RIDGES: readonly number[] = [30, 100, 300, 1000, 3000, 10_000];
-
-/** ln(1 + e^x) without overflow (recipe: the loss stays finite at margins of 10,000). */
-export function softplus(x: number): number {
-  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-}
 
 /** Mean and standard deviation per coordinate. */
 export function standardiser(rows: readonly Float32Array[]): { mean: Float64Array; std: Float64Array } {

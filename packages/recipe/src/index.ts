@@ -1,4 +1,3 @@
-export { readDataset } from './dataset';
 export { collectExamples } from './examples';
 export { extractEmbeddings } from './extract';
 export { trainResearchRouter } from './research-router';

@@ -5,21 +5,18 @@ import { routingText } from '@dmoerm/core';
 import { openTokenizer } from '@dmoerm/tokenizer';
 import { writeSafetensors } from '@dmoerm/weights';
 import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
-import { mayShip, readDataset, type Dataset, type Pair } from './dataset';
+import { mayShip, readDataset, type Dataset, type Pair } from '@dmoerm/dataset';
 import type { EmbeddingCache } from './embeddings';
-import { fitTemperature } from './calibrate';
-import { evaluateGroup, formatEvaluations, type Evaluation, type JudgedPair } from './evaluate';
+import {
+  evaluateMargins,
+  fitTemperature,
+  formatMarginsEvaluations,
+  softplus,
+  type MarginsEvaluation,
+} from '@dmoerm/evaluation';
 import { collectExamples, type TaskExamples } from './examples';
 import { extractEmbeddings, type TaskEmbeddings } from './extract';
-import {
-  chooseHead,
-  fitPairHead,
-  fitRatingHead,
-  headScore,
-  softplus,
-  type EmbeddedPair,
-  type ValueHead,
-} from './head';
+import { chooseHead, fitPairHead, fitRatingHead, headScore, type EmbeddedPair, type ValueHead } from './head';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
 import { writeNotice } from './notice';
@@ -64,7 +61,7 @@ export async function trainProbe(
     await mkdir(join(draft, folder), { recursive: true });
   const sources: Record<string, string> = {};
   const put = (path: string): string => (sources[path] = join(draft, path));
-  const evaluations: Evaluation[] = [];
+  const evaluations: MarginsEvaluation[] = [];
   const tasks: Manifest['tasks'] = [];
   for (const one of examples) {
     const own = embeddings.get(one.task.name);
@@ -97,7 +94,7 @@ export async function trainProbe(
     },
   };
   const bundle = await createBundle({ manifest, sources }, options.outDir, { cacheDir: options.cacheDir });
-  const table = `${formatEvaluations(evaluations)}\nrouter, permitted validation prompts: ${routed.valid.toFixed(3)}`;
+  const table = `${formatMarginsEvaluations(evaluations)}\nrouter, permitted validation prompts: ${routed.valid.toFixed(3)}`;
   await writeFile(
     join(options.embeddingsDir, 'report.json'),
     JSON.stringify({ revision: bundle.revision, evaluations, router: routed.valid }, null, 1),
@@ -128,7 +125,7 @@ async function trainTask(
   { cache, invocationTokens }: TaskEmbeddings,
   seed: number,
   put: (path: string) => string,
-  evaluations: Evaluation[],
+  evaluations: MarginsEvaluation[],
 ): Promise<Manifest['tasks'][number]> {
   const K = task.capabilities.length;
   const judged = embed(cache, overall);
@@ -156,11 +153,10 @@ async function trainTask(
       );
       const test = pairs.filter(({ row }) => row.split === 'test');
       evaluations.push(
-        evaluateGroup(
+        evaluateMargins(
           `${task.name}/${name}`,
-          test.map(({ row, pair }) =>
-            judge(row, headScore(head, pair.chosen) - headScore(head, pair.rejected)),
-          ),
+          test.map(({ row }) => row),
+          test.map(({ pair }) => headScore(head, pair.chosen) - headScore(head, pair.rejected)),
         ),
       );
       return head;
@@ -189,11 +185,10 @@ async function trainTask(
   for (const source of [...new Set(test.map(({ row }) => row.source))]) {
     const rows = test.filter(({ row }) => row.source === source);
     evaluations.push(
-      evaluateGroup(
+      evaluateMargins(
         `${task.name} reward, ${source}`,
-        rows.map(({ row, pair }) =>
-          judge(row, aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
-        ),
+        rows.map(({ row }) => row),
+        rows.map(({ pair }) => aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
       ),
     );
   }
@@ -234,17 +229,6 @@ async function trainTask(
       };
     }),
     calibration: { reward_mean: rewards.mean, reward_std: rewards.std, temperature: fitTemperature(margins) },
-  };
-}
-
-function judge(row: Pair, margin: number): JudgedPair {
-  const [a, b] = [row.chosen.length, row.rejected.length];
-  return {
-    source: row.source,
-    promptId: row.prompt_id,
-    margin,
-    lengthDifference: a - b,
-    lengthRatio: Math.min(a, b) / Math.max(a, b),
   };
 }
 

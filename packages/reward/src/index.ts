@@ -4,7 +4,7 @@ export { loadAggregators } from './aggregators';
 export type { Aggregators } from './aggregators';
 export { createClassifier } from './classifier';
 export type { Classifier } from './classifier';
-export { standardise } from './combine';
+export { applyRule, standardise } from './combine';
 export type { Aggregate, ScoreRule, ScoreScale } from './combine';
 export { chooseTasks, forceTask } from './gate';
 export type { Decision, Fallback, LearnedRouting, Routing, TaskProbability } from './gate';
