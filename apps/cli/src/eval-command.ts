@@ -4,9 +4,14 @@ import { openBundle } from '@dmoerm/bundle';
 import { invalidArgument } from '@dmoerm/core';
 import {
   evaluatePairs,
+  evaluateSuite,
   formatPairReport,
+  formatSuiteReport,
   pairPage,
   readPairData,
+  readSuite,
+  SUITE_NAMES,
+  suitePage,
   type ArmBundles,
   type PairOptions,
 } from '@dmoerm/evaluation';
@@ -19,7 +24,7 @@ import { readSettings } from './settings';
 
 interface EvalOptions {
   readonly data: readonly string[];
-  readonly suite: 'pairs';
+  readonly suite: string;
   readonly split: PairOptions['split'];
   readonly limit?: number;
   readonly validLimit: number;
@@ -42,17 +47,24 @@ export function addEvalCommand(program: Command): void {
         'The first arm is what the others, and the baselines, are compared with. Resumes what an earlier run scored.',
     )
     .argument('[refs...]', 'arms', ['default'])
-    .requiredOption('--data <path...>', 'files of pair records (.jsonl, .jsonl.gz) or folders with them')
-    .addOption(
-      new Option('--suite <name>', 'format and rules of the data').choices(['pairs']).default('pairs'),
+    .requiredOption(
+      '--data <path...>',
+      'files of pair records (.jsonl, .jsonl.gz), or of the suite as published; or folders with them',
     )
     .addOption(
-      new Option('--split <name>', 'part of the pairs').choices(['train', 'valid', 'test']).default('test'),
+      new Option('--suite <name>', 'format and rules of the data')
+        .choices(['pairs', ...SUITE_NAMES])
+        .default('pairs'),
     )
-    .option('--limit <n>', 'most prompts per source, task and capability', parseCount)
+    .addOption(
+      new Option('--split <name>', 'part of the pairs (pairs)')
+        .choices(['train', 'valid', 'test'])
+        .default('test'),
+    )
+    .option('--limit <n>', 'most prompts per source, task and capability (pairs)', parseCount)
     .option(
       '--valid-limit <n>',
-      'valid prompts per source and task, to fit temperatures that bundles lack',
+      'valid prompts per source and task, to fit temperatures that bundles lack (pairs)',
       parseCount,
       0,
     )
@@ -69,30 +81,44 @@ export function addEvalCommand(program: Command): void {
     .option('--html <file>', 'write it as a page here, with plots')
     .action(async (references: readonly string[], options: EvalOptions) => {
       const arms = await openArms(references);
-      await evaluateOnPairs(arms, options);
+      if (options.suite === 'pairs') await evaluateOnPairs(arms, options);
+      else await evaluateOnSuite(arms, options);
       process.exitCode = EXIT.done;
     });
 }
 
+/** What pairs and suites have in common. */
+function scoringOptions({ seed, lambda, truncation, cache, threads }: EvalOptions) {
+  const engine = { threads, cacheDirectory: join(readSettings().cacheDir, 'packed') };
+  return { seed, lambda, truncation, cache, engine };
+}
+
 async function evaluateOnPairs(arms: readonly ArmBundles[], options: EvalOptions): Promise<void> {
-  const { split, limit, validLimit, seed, lambda, truncation, cache, threads, json, html } = options;
+  const { split, limit = null, validLimit } = options;
   const data = await readPairData(options.data);
   const report = await withProgress((onProgress) =>
-    evaluatePairs(arms, data, {
-      split,
-      limit: limit ?? null,
-      validLimit,
-      seed,
-      lambda,
-      truncation,
-      cache,
-      engine: { threads, cacheDirectory: join(readSettings().cacheDir, 'packed') },
-      onProgress,
-    }),
+    evaluatePairs(arms, data, { ...scoringOptions(options), split, limit, validLimit, onProgress }),
   );
+  await write(options, report, formatPairReport, pairPage);
+}
+
+async function evaluateOnSuite(arms: readonly ArmBundles[], options: EvalOptions): Promise<void> {
+  const suite = await readSuite(options.suite, options.data);
+  const report = await withProgress((onProgress) =>
+    evaluateSuite(arms, suite, { ...scoringOptions(options), onProgress }),
+  );
+  await write(options, report, formatSuiteReport, suitePage);
+}
+
+async function write<T>(
+  { json, html }: EvalOptions,
+  report: T,
+  format: (report: T) => string,
+  page: (report: T) => Promise<string>,
+): Promise<void> {
   writeJson(json, report);
-  if (html !== undefined) writeFileSync(html, await pairPage(report));
-  process.stdout.write(`${formatPairReport(report)}\n`);
+  if (html !== undefined) writeFileSync(html, await page(report));
+  process.stdout.write(`${format(report)}\n`);
 }
 
 /** A bar per arm. */

@@ -1,3 +1,4 @@
+import type { Message } from '@dmoerm/core';
 import type { Pair } from '@dmoerm/dataset';
 import type { Decision } from '@dmoerm/reward';
 import { promptKey } from '../scoring/conversation';
@@ -29,7 +30,7 @@ export const TASK_NOT_IN_BUNDLE = 'TASK_NOT_IN_BUNDLE';
 /** Routes the prompts of pairs; decisions by the prompt's key. */
 export async function routePairs(
   scorer: BundleScorer,
-  prompts: readonly { readonly messages: Pair['messages'] }[],
+  prompts: readonly { readonly messages: readonly Message[] }[],
 ): Promise<Map<string, Decision>> {
   const distinct = new Map(prompts.map(({ messages }) => [promptKey(messages), messages]));
   const decisions = await scorer.route(

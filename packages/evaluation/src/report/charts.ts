@@ -1,6 +1,7 @@
 import type { ArmRecord } from '../pairs/arm-record';
 import type { PairReport } from '../pairs/evaluate-pairs';
 import type { Figure } from '../pairs/figures';
+import type { SuiteArm } from '../suites/evaluate-suite';
 import type { Chart } from './svg';
 
 /** A point with its interval, on a row of its arm. */
@@ -14,7 +15,7 @@ interface Point {
 
 const ARM_HEIGHT = 11;
 
-function point(row: string, arm: string, { value, interval }: Figure): Point[] {
+function point(row: string, arm: string, { value, interval }: Pick<Figure, 'value' | 'interval'>): Point[] {
   return value === null || interval === null
     ? []
     : [{ row, arm, value, low: interval[0], high: interval[1] }];
@@ -104,4 +105,13 @@ export function lengthChart(arms: readonly ArmRecord[]): Chart {
         ],
   );
   return intervalChart('Accuracy by length, 95 % intervals', 'accuracy', 0.5, points);
+}
+
+/** A suite's overall figure and parts. */
+export function suiteChart(arms: readonly SuiteArm[]): Chart {
+  const points = arms.flatMap(({ arm, overall, parts }) => [
+    ...point('overall', arm, overall),
+    ...Object.entries(parts).flatMap(([part, figure]) => point(part, arm, figure)),
+  ]);
+  return intervalChart('Score by part, 95 % intervals', 'score', 0.5, points);
 }

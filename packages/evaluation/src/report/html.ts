@@ -1,6 +1,8 @@
 import type { PairReport } from '../pairs/evaluate-pairs';
-import { accuracyChart, differenceChart, lengthChart, reliabilityChart } from './charts';
+import { accuracyChart, differenceChart, lengthChart, reliabilityChart, suiteChart } from './charts';
+import type { SuiteReport } from '../suites/evaluate-suite';
 import { pairSections, type Section } from './pair-table';
+import { suiteSections } from './suite-table';
 import { renderSvg, type Chart } from './svg';
 import { share } from './text-table';
 
@@ -34,8 +36,19 @@ export async function pairPage(report: PairReport): Promise<string> {
   ]);
 }
 
+/** A suite's report as such a page. */
+export async function suitePage(report: SuiteReport): Promise<string> {
+  const { suite, arms, coverage, provenance } = report;
+  return page(`Evaluation on ${suite}`, [
+    `<p>${coverage.judged} of ${coverage.items} items have all rewards of all arms; 95 % intervals by paired bootstrap.</p>`,
+    `<figure>${await renderSvg(suiteChart(arms))}</figure>`,
+    ...suiteSections(report).map(toSection),
+    `<h2>Provenance</h2><p><code>${escape(JSON.stringify(provenance))}</code></p>`,
+  ]);
+}
+
 /** A page of parts that are markup already. */
-export function page(title: string, parts: readonly string[]): string {
+function page(title: string, parts: readonly string[]): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${escape(title)}</title><style>${STYLE}</style></head>
 <body><h1>${escape(title)}</h1>
@@ -45,7 +58,7 @@ ${parts.join('\n')}
 }
 
 /** A table with its heading, as markup. */
-export function toSection({ title, rows }: Section): string {
+function toSection({ title, rows }: Section): string {
   const [header = [], ...body] = rows;
   const line = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((text) => `<${tag}>${escape(text)}</${tag}>`).join('')}</tr>`;

@@ -39,7 +39,7 @@ export function bootstrap(
   for (let draw = 0; draw < draws; draw++) {
     panel.members.forEach((own, c) => {
       const into = picked[c] as Int32Array;
-      for (let i = 0; i < own.length; i++) into[i] = own[Math.floor(prompts() * own.length)] ?? 0;
+      for (let i = 0; i < own.length; i++) into[i] = own[(prompts() * own.length) | 0] as number;
     });
     const seeds = resampleSeeds();
     series.forEach(({ plus, minus }, s) => {
@@ -95,7 +95,7 @@ function createSeedSampler(series: readonly Series[], seed: number): () => Reado
   const result = new Map(samplers.map(({ group, into }) => [group, into]));
   return () => {
     for (const { into, random } of samplers)
-      for (let i = 0; i < into.length; i++) into[i] = Math.floor(random() * into.length);
+      for (let i = 0; i < into.length; i++) into[i] = (random() * into.length) | 0;
     return result;
   };
 }

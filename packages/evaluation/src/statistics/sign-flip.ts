@@ -55,11 +55,11 @@ export function signFlipP(terms: ArrayLike<number>, { draws, seed }: BootstrapOp
     let sum = 0;
     let bits = 0;
     for (let i = 0; i < own.length; i++) {
-      if (i % 32 === 0) bits = Math.floor(random() * 2 ** 32) | 0;
+      if (i % 32 === 0) bits = (random() * 2 ** 32) | 0;
       sum += bits & 1 ? -(own[i] as number) : (own[i] as number);
       bits >>>= 1;
     }
-    if (Math.abs(sum) >= seen) extreme++;
+    if (sum >= seen || -sum >= seen) extreme++;
   }
   return (1 + extreme) / (1 + draws);
 }
