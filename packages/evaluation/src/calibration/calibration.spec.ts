@@ -70,6 +70,9 @@ it('tasks with few pairs share a temperature; pairs without a margin count nowhe
   const own = [...many, judgement('few', 1), judgement('many', NaN)];
   const temperatures = fitTemperatures(own, ['many', 'few', 'none']);
   expect(temperatures['few']).toBe(temperatures['none']);
-  expect(calibrateArm(own, temperatures, 'fitted')).toMatchObject({ pairs: 61, temperature_source: 'fitted' });
+  expect(calibrateArm(own, temperatures, 'fitted')).toMatchObject({
+    pairs: 61,
+    temperature_source: 'fitted',
+  });
   expect(calibrateArm(own, {}, 'fitted')).toBeNull();
 });

@@ -18,13 +18,10 @@ export interface SeriesEstimate {
   readonly byCategory: readonly Estimate[];
 }
 
-/** Keeps the stream that draws seeds apart from the one that draws prompts. */
-const SEED_STREAM = 0x5eed;
-
 /**
  * Paired bootstrap (Efron & Tibshirani 1993): in every draw the seeds of each arm are resampled first, then the prompts within each
- * category, the same ones for all series; all pairs of a drawn prompt come along, as they are not independent. Deterministic: the
- * same panel, options and series give the same digits.
+ * category, the same ones for all series; all pairs of a drawn prompt come along, as they are not independent. Each category and each
+ * group of seeds has a stream of its own: what is drawn there does not depend on what else is compared. Deterministic.
  */
 export function bootstrap(
   panel: Panel,
@@ -33,12 +30,13 @@ export function bootstrap(
 ): SeriesEstimate[] {
   const categoryCount = panel.categories.length;
   const drawn = series.map(() => Array.from({ length: categoryCount + 1 }, () => new Float64Array(draws)));
-  const prompts = createRandom(seed);
+  const streams = panel.categories.map((category) => createRandom(seed + hash(category)));
   const resampleSeeds = createSeedSampler(series, seed);
   const picked = panel.members.map((own) => new Int32Array(own.length));
   for (let draw = 0; draw < draws; draw++) {
     panel.members.forEach((own, c) => {
       const into = picked[c] as Int32Array;
+      const prompts = streams[c] as () => number;
       for (let i = 0; i < own.length; i++) into[i] = own[(prompts() * own.length) | 0] as number;
     });
     const seeds = resampleSeeds();
@@ -80,22 +78,28 @@ function sideMean({ seeds }: Side, prompts: Int32Array, drawnSeeds: Int32Array |
   return sum / (prompts.length * drawnSeeds.length);
 }
 
-/** Draws the seeds of each group, with replacement; groups in the order of their names, so that no arm changes another's draw. */
+/** Draws the seeds of each group, with replacement. */
 function createSeedSampler(series: readonly Series[], seed: number): () => ReadonlyMap<string, Int32Array> {
   const counts = new Map<string, number>();
   for (const { plus, minus } of series)
     for (const side of minus === null ? [plus] : [plus, minus])
       if (side.seeds.length > 1) counts.set(side.group, side.seeds.length);
-  const groups = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
-  const samplers = groups.map(([group, count], g) => {
-    const random = createRandom(seed + SEED_STREAM * (g + 1));
-    const into = new Int32Array(count);
-    return { group, into, random };
-  });
+  const samplers = [...counts].map(([group, count]) => ({
+    group,
+    into: new Int32Array(count),
+    random: createRandom(seed + hash(`seeds of ${group}`)),
+  }));
   const result = new Map(samplers.map(({ group, into }) => [group, into]));
   return () => {
     for (const { into, random } of samplers)
       for (let i = 0; i < into.length; i++) into[i] = (random() * into.length) | 0;
     return result;
   };
+}
+
+/** FNV-1a: keeps streams of other names apart. */
+function hash(text: string): number {
+  let state = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
+  return state >>> 0;
 }

@@ -59,7 +59,15 @@ describe('bootstrap', () => {
     const panel = createPanel(shared.map(() => 'a'));
     const [difference] = bootstrap(
       panel,
-      [{ plus: side('x', shared.map((x) => x + 0.25)), minus: side('y', shared) }],
+      [
+        {
+          plus: side(
+            'x',
+            shared.map((x) => x + 0.25),
+          ),
+          minus: side('y', shared),
+        },
+      ],
       OPTIONS,
     );
     expect(difference?.overall.low).toBeCloseTo(0.25, 12);
@@ -73,11 +81,7 @@ describe('bootstrap', () => {
     expect(estimate?.overall.value).toBe(1.5);
     // Variance of 0..3 is 1.25; a mean of 4 of them has a quarter of it.
     expect(estimate?.overall.standardError).toBeCloseTo(Math.sqrt(1.25 / 4), 1);
-    const same = bootstrap(
-      panel,
-      [{ plus: side('x', ...seeds), minus: side('x', ...seeds) }],
-      OPTIONS,
-    );
+    const same = bootstrap(panel, [{ plus: side('x', ...seeds), minus: side('x', ...seeds) }], OPTIONS);
     expect(same[0]?.overall.high).toBe(0);
   });
 
@@ -153,7 +157,7 @@ it('detectable difference: 2.80 standard errors, and 0.5 / sqrt(n) of one catego
 describe('ranks', () => {
   it('shares the ranks of equal values', () => expect(midRanks([3, 1, 3, 2])).toEqual([3.5, 1, 3.5, 2]));
 
-  it("is 1 - 6 sum d^2 / (n (n^2 - 1)) without ties, and null for a constant", () => {
+  it('is 1 - 6 sum d^2 / (n (n^2 - 1)) without ties, and null for a constant', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer(), { minLength: 3, maxLength: 12 }), (values) => {
         const n = values.length;
