@@ -14,5 +14,7 @@ export { bootstrapMean, evaluateMargins, formatMarginsEvaluations } from './pair
 export type { MarginsEvaluation } from './pairs/margins-evaluation';
 export { macroF1 } from './pairs/router-report';
 export type { Estimate } from './statistics/interval';
+export { openScorer } from './scoring/scorer';
+export type { BundleScorer, ScoreOutcome, ScorerOptions } from './scoring/scorer';
 export { renderSvg } from './report/svg';
 export type { Chart } from './report/svg';

@@ -13,6 +13,7 @@ interface Point {
   readonly high: number;
 }
 
+/** Pixels of an arm's row. */
 const ARM_HEIGHT = 11;
 
 function point(row: string, arm: string, { value, interval }: Pick<Figure, 'value' | 'interval'>): Point[] {
@@ -32,7 +33,7 @@ function intervalChart(title: string, axis: string, reference: number, points: r
   return {
     title,
     width: 520,
-    height: { step: Math.max(24, ARM_HEIGHT * arms.length) },
+    height: { step: ARM_HEIGHT, for: 'offset' },
     data: { values: [...points] },
     layer: [
       { mark: { type: 'rule', strokeDash: [4, 4], color: '#888' }, encoding: { x: { datum: reference } } },

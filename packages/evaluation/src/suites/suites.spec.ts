@@ -2,13 +2,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import { bestOfK } from './best-of-k';
 import { leafBootstrap } from './leaf-bootstrap';
 import { readSuite } from './read-suite';
 import { bestOfN } from './rewardbench2';
 import { styleWins } from './rm-bench';
 import { meanLeaf, type Suite } from './suite';
+
+/** Made-up rows in the published columns, written by pyarrow: lists as data sets have them. */
+const FIXTURES = join(__dirname, 'fixtures');
 
 let folder: string;
 beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), 'dmoerm-suites-'))));
@@ -49,15 +51,9 @@ describe('RewardBench 2', () => {
   ];
 
   it('scores best-of-4 with shared tops, and Ties by accuracy and margins, from parquet as from JSON', async () => {
-    const columns = Object.keys(rows[0] ?? {}).map((name) => ({
-      name,
-      data: rows.map((one) => one[name as keyof typeof one]),
-      ...(Array.isArray(rows[0]?.[name as 'chosen']) ? { type: 'JSON' as const } : {}),
-    }));
-    await writeFile(join(folder, 'rb2.parquet'), Buffer.from(parquetWriteBuffer({ columnData: columns })));
     await writeFile(join(folder, 'rb2.jsonl'), rows.map((one) => JSON.stringify(one)).join('\n'));
-    for (const file of ['rb2.parquet', 'rb2.jsonl']) {
-      const suite = await readSuite('rewardbench2', [join(folder, file)]);
+    for (const file of [join(FIXTURES, 'rewardbench2.parquet'), join(folder, 'rb2.jsonl')]) {
+      const suite = await readSuite('rewardbench2', [file]);
       expect(suite.items[2]?.responses).toEqual(['right 0', 'right 1', 'wrong 0', 'wrong 1']);
       const { overall, parts } = measure(suite, [
         [1, 1, 0, 0],
@@ -136,25 +132,14 @@ describe('PPE', () => {
     const human = (winner: string, language = 'English') => ({
       ...{ question_id: winner, prompt: 'q', response_1: 'a', response_2: 'b', winner, language },
     });
-    const verified = {
-      ...{ question_id: 7, prompt: 'q', response_1: 'a', response_2: 'b', response_3: 'c', response_4: 'd' },
-      ...{
-        scores: [true, false, false, true],
-        sampled_conflict_pairs: [
-          [0, 1],
-          [2, 3],
-        ],
-      },
-    };
     await writeFile(
       join(folder, 'PPE-Human-Preference-V1.json'),
       JSON.stringify([human('model_a'), human('model_b', 'German'), human('tie'), human('tie (bothbad)')]),
     );
-    await writeFile(join(folder, 'PPE-GPQA-Best-of-K.json'), JSON.stringify([verified]));
-    const suite = await readSuite(
-      'ppe',
-      ['PPE-Human-Preference-V1.json', 'PPE-GPQA-Best-of-K.json'].map((name) => join(folder, name)),
-    );
+    const suite = await readSuite('ppe', [
+      join(folder, 'PPE-Human-Preference-V1.json'),
+      join(FIXTURES, 'PPE-GPQA-Best-of-K.parquet'),
+    ]);
     expect(suite.leftOut).toEqual({ human_tie: 2 });
     expect(suite.items.map(({ responses }) => responses.length)).toEqual([2, 2, 4]);
     const { overall, parts, details } = measure(suite, [
