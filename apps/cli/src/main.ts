@@ -24,6 +24,7 @@ Examples:
   dmoerm base pull smollm2-135m            fetch the base of the default bundle (98 MB, once)
   dmoerm score examples/conversations.jsonl
   dmoerm serve --ready-file /tmp/ready     the whole mesh on this machine
+  dmoerm eval --data FOLDER                accuracy on preference pairs, with baselines
   dmoerm doctor                            what this machine can do, and what is missing
 
 Exit status: 0 done, 1 some items failed, 2 wrong use, 3 mesh not reachable.`,
