@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type ItemResult } from '@dmoerm/client';
@@ -88,6 +88,39 @@ it('dmoerm eval writes a report for programs, a page that needs nothing, and a t
     expect(text).not.toContain('rivers');
     expect(text).not.toContain(folder);
   }
+});
+
+it('a run that is killed goes on where it was, and ends with the same bytes', async () => {
+  const words = 'rivers bend because water cuts the outer bank and leaves sand on the inner one'.split(' ');
+  const text = (n: number): string =>
+    Array.from({ length: 30 }, (_, i) => words[(n * 5 + i * (1 + (n % 7))) % words.length]).join(' ');
+  const rows = Array.from({ length: 45 }, (_, n) => ({
+    ...{ source: 's', licence: 'MIT', task: 'chat', prompt_id: `${n}`, split: 'test', tie: false },
+    messages: [{ role: 'user', content: `hello ${n} ${text(n)}` }],
+    ...{ chosen: text(n + 1), rejected: `${text(n + 2)} so` },
+  }));
+  const data = join(folder, 'many.jsonl');
+  writeFileSync(data, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const evaluate = (name: string, cache: string) => {
+    const files = ['--data', data, '--json', join(folder, name), '--cache', join(folder, cache)];
+    return run(['eval', `spec=${bundle.directory}`, ...files, '--threads', '1']).child;
+  };
+  const cached = (cache: string): string => {
+    const [own] = existsSync(join(folder, cache)) ? readdirSync(join(folder, cache)) : [];
+    const file = join(folder, cache, own ?? '', 'scores.jsonl');
+    return own !== undefined && existsSync(file) ? readFileSync(file, 'utf8') : '';
+  };
+  expect(await exitStatus(evaluate('whole.json', 'whole'))).toBe(0);
+  const killed = evaluate('killed.json', 'killed');
+  while (cached('killed') === '') await new Promise((resolve) => setTimeout(resolve, 5));
+  killed.kill('SIGKILL');
+  await exitStatus(killed);
+  const kept = cached('killed').split('\n').length;
+  expect(kept).toBeGreaterThan(1);
+  expect(kept).toBeLessThan(cached('whole').split('\n').length);
+  expect(existsSync(join(folder, 'killed.json'))).toBe(false);
+  expect(await exitStatus(evaluate('killed.json', 'killed'))).toBe(0);
+  expect(readFileSync(join(folder, 'killed.json'))).toEqual(readFileSync(join(folder, 'whole.json')));
 });
 
 it('wrong use of eval says what is wrong, with status 2', async () => {

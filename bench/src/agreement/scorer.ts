@@ -87,7 +87,7 @@ async function toScored(
     if (output.type === 'error') throw output.error;
     return output;
   });
-  const rewards = (await rewarder?.(found.map(({ embeddings }) => embeddings))) ?? [];
+  const rewards = (await rewarder?.(found)) ?? [];
   return found.map(({ embeddings, scores }, i) => ({
     reward: rewards[i] ?? NaN,
     scores: Array.from(scores),
