@@ -1,22 +1,12 @@
 import { writeFile } from 'node:fs/promises';
-import type { TopLevelSpec } from 'vega-lite';
+import { renderSvg, type Chart } from '@dmoerm/evaluation';
 import type { BenchRecord } from './records';
 
-/** A plot, as Vega-Lite describes it. */
-export type Chart = TopLevelSpec;
-
-/** Names of peers are long. */
-const CONFIG = { legend: { labelLimit: 400 } };
+export type { Chart };
 
 /** Draws a chart into an SVG file. */
 export async function writeChart(file: string, chart: Chart): Promise<void> {
-  const { compile } = await import('vega-lite');
-  const { parse, View } = await import('vega');
-  const view = new View(parse(compile({ background: 'white', config: CONFIG, ...chart }).spec), {
-    renderer: 'none',
-  });
-  await writeFile(file, await view.toSVG());
-  view.finalize();
+  await writeFile(file, await renderSvg(chart));
 }
 
 /** Bars of dmoerm / peer, a panel per peer, with a line at 1. */

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { readDataset } from '@dmoerm/recipe';
+import { readDataset } from '@dmoerm/dataset';
 
 // Each test starts the whole command in a process of its own.
 jest.setTimeout(60_000);

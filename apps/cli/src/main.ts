@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addBaseCommand } from './base-command';
 import { addBundleCommand } from './bundle-command';
 import { addDoctorCommand } from './doctor-command';
+import { addEvalCommand } from './eval-command';
 import { fail } from './exit';
 import { addExpertCommand } from './expert-command';
 import { addLabelCommand } from './label-command';
@@ -26,6 +27,7 @@ Examples:
   dmoerm score examples/conversations.jsonl
   dmoerm serve --ready-file /tmp/ready     the whole mesh on this machine
   dmoerm label pairs.jsonl --output runs/labels --model NAME   capability labels from a language model (OPENAI_BASE_URL)
+  dmoerm eval --data FOLDER                accuracy on preference pairs, with baselines
   dmoerm doctor                            what this machine can do, and what is missing
 
 Exit status: 0 done, 1 some items failed, 2 wrong use, 3 mesh not reachable.`,
@@ -38,6 +40,7 @@ addExpertCommand(program);
 addBaseCommand(program);
 addLabelCommand(program);
 addTrainCommand(program);
+addEvalCommand(program);
 addDoctorCommand(program);
 
 program.parseAsync(process.argv).catch(fail);

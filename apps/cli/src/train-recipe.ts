@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import {
   finishRun,
-  formatEvaluations,
   listUnits,
   openRun,
   readRecipe,
@@ -9,6 +8,7 @@ import {
   unitName,
   type UnitResult,
 } from '@dmoerm/recipe';
+import { formatMarginsEvaluations } from '@dmoerm/evaluation';
 import { createStageProgress } from './progress';
 import { readSettings } from './settings';
 
@@ -57,7 +57,7 @@ export async function trainRecipe(file: string, options: TrainRecipeOptions): Pr
   });
   progress.stop();
   process.stdout.write(
-    `\n${formatEvaluations(evaluations)}\nrouter, validation prompts: ${router.toFixed(3)}\n\nmade ${bundle.directory}\nrevision ${bundle.revision}\n`,
+    `\n${formatMarginsEvaluations(evaluations)}\nrouter, validation prompts: ${router.toFixed(3)}\n\nmade ${bundle.directory}\nrevision ${bundle.revision}\n`,
   );
   return { revision: bundle.revision, units: results, evaluations, router };
 }

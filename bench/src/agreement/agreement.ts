@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { createOnnxRunner } from '@dmoerm/onnx';
-import { readDataset } from '@dmoerm/recipe';
+import { readDataset } from '@dmoerm/dataset';
 import { compare, type Figures } from './figures';
 import { drawSample, sampleDigest, type SamplePair } from './sample';
 import { openScorer, toBatches, type Scorer, type ScorerOptions, type WeightType } from './scorer';

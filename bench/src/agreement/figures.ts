@@ -1,6 +1,6 @@
 import type { Bundle } from '@dmoerm/bundle';
 import type { SamplePair } from './sample';
-import { standardise } from './bundle-rewards';
+import { standardiseScores } from './bundle-rewards';
 import type { Scored, ScoreCache } from './score-cache';
 import { correlation, deviation, mean, rootMeanSquare, wilson, type Share } from '../statistics';
 
@@ -102,7 +102,7 @@ function measures(bundle: Bundle, task: string, candidates: readonly Scored[]): 
   };
   return [
     ['reward', both(({ reward }) => reward)],
-    ['mean', both(({ scores }) => mean(standardise(bundle, task, scores)))],
+    ['mean', both(({ scores }) => mean(standardiseScores(bundle, task, scores)))],
     ...bundle
       .task(task)
       .capabilities.map(({ name }, k): [string, [number, number]] => [

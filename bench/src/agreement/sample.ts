@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Model, PreparedItem } from '@dmoerm/model';
-import type { readDataset } from '@dmoerm/recipe';
+import type { readDataset } from '@dmoerm/dataset';
 
 /** Two responses to one prompt, from the data. */
 export type PreferencePair = Awaited<ReturnType<typeof readDataset>>['preferences'][number];

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { digestBase, type Bundle } from '@dmoerm/bundle';
-import { loadModel, type Model, type ModelOptions } from '@dmoerm/model';
+import { fingerprint, loadModel, type Model, type ModelOptions } from '@dmoerm/model';
 import type { Rewarder } from './bundle-rewards';
-import { packBatches } from '../batches';
+import { packBatches } from '@dmoerm/core';
 import type { SamplePair } from './sample';
 import { ScoreCache, type Scored } from './score-cache';
 
@@ -88,25 +87,10 @@ async function toScored(
     if (output.type === 'error') throw output.error;
     return output;
   });
-  const rewards = (await rewarder?.(found.map(({ embeddings }) => embeddings))) ?? [];
+  const rewards = (await rewarder?.(found)) ?? [];
   return found.map(({ embeddings, scores }, i) => ({
     reward: rewards[i] ?? NaN,
     scores: Array.from(scores),
     embeddings,
   }));
-}
-
-/** Digest of the embeddings of made-up tokens: long enough for every step of attention. */
-async function fingerprint(model: Model): Promise<string> {
-  const [task = ''] = model.taskNames;
-  const words = Array.from({ length: 300 }, (_, i) => ['red', 'seven', 'house', 'the', 'runs'][(i * i) % 5]);
-  const item = model.prepare(task, {
-    prompt: { type: 'conversation', messages: [{ role: 'user', content: words.join(' ') }] },
-    candidates: [words.slice(7, 40).join(' '), 'No.'],
-    truncation: 'reject',
-  });
-  const { items } = await model.evaluate([item]);
-  const hash = createHash('sha256');
-  for (const output of items.flat()) if (output.type === 'outputs') hash.update(output.embeddings);
-  return hash.digest('hex');
 }

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Client, ScoreItem } from '@dmoerm/client';
 import type { Model, PreparedItem } from '@dmoerm/model';
-import { packBatches } from '../batches';
+import { packBatches } from '@dmoerm/core';
 import { makeConversation } from './conversations';
 
 /** The work of one round, in both forms. */

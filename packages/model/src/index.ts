@@ -1,5 +1,6 @@
 export { checkExpert, readCheckRecords } from './check-expert';
 export type { CheckedExpert, CheckRecord, CheckResult } from './check-expert';
+export { fingerprint } from './fingerprint';
 export { loadModel } from './model';
 export type {
   CandidateOutput,

@@ -70,6 +70,18 @@ describe('truncation', () => {
     });
   });
 
+  it('is refused alone where the prompt is beyond what the base takes: the other items keep their scores', async () => {
+    const messages = [{ role: 'user' as const, content: ENDLESS }];
+    const items = [
+      { ...item(['a']), prompt: { type: 'conversation' as const, messages } },
+      item(['it moves']),
+    ].map((one) => model.prepare('chat', one));
+    const { items: got } = await model.evaluate(items);
+    expect(got[0]).toMatchObject([{ error: { reason: 'TOO_LONG' } }]);
+    expect(got[1]).toEqual(await outputs('chat', item(['it moves'])));
+    expect((await model.evaluate(items.slice(0, 1))).items).toHaveLength(1);
+  });
+
   it('drops the oldest turns for the candidate that needs it, not for the others', async () => {
     const kept = { truncation: 'keep_end' } as const;
     const [short, cut] = await outputs('chat', item(['it moves', long], kept));

@@ -238,16 +238,19 @@ class LoadedModel implements Model {
   }
 }
 
-/** The candidates that can be scored, in order; the prompts one after another. */
+/** The candidates that can be scored, in order; only prompts that one of them needs, which are those that fit. */
 function toBatch(task: TaskHandle, items: readonly PreparedItem[]): Batch {
   const prompts: Int32Array[] = [];
   const candidates: { prompt: number; tokens: Int32Array }[] = [];
   for (const item of items) {
-    const offset = prompts.length;
-    prompts.push(...item.prompts);
-    for (const candidate of item.candidates)
-      if (candidate.type === 'tokens')
-        candidates.push({ prompt: offset + candidate.prompt, tokens: candidate.tokens });
+    const places = new Map<number, number>();
+    for (const candidate of item.candidates) {
+      if (candidate.type !== 'tokens') continue;
+      const place =
+        places.get(candidate.prompt) ?? prompts.push(item.prompts[candidate.prompt] as Int32Array) - 1;
+      places.set(candidate.prompt, place);
+      candidates.push({ prompt: place, tokens: candidate.tokens });
+    }
   }
   return { task, prompts, candidates };
 }

@@ -1,6 +1,7 @@
 import { encodeOnnx } from '@dmoerm/onnx';
-import { softplus, standardiser, type EmbeddedPair } from './head';
-import { createRandom, normal, shuffle } from './random';
+import { createRandom, normal, shuffle } from '@dmoerm/core';
+import { softplus } from '@dmoerm/evaluation';
+import { standardiser, type EmbeddedPair } from './head';
 
 /** One MLP of the recipe (section 1): r = w2 . PReLU(W1 u + b1) + b2, u the standardised embeddings [K * d]. */
 interface Mlp {

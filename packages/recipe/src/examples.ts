@@ -1,4 +1,4 @@
-import { hashFraction, mayShip, type Dataset, type Pair, type Rating } from './dataset';
+import { hashFraction, mayShip, type Dataset, type Pair, type Rating } from '@dmoerm/dataset';
 import type { PromptGroup } from './embeddings';
 import type { ProbeTask } from './taxonomy';
 

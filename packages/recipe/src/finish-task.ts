@@ -2,21 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import type { Manifest } from '@dmoerm/bundle';
 import { writeSafetensors } from '@dmoerm/weights';
 import { aggregate, encodeAggregator, trainAggregator, type AggregatorOptions } from './aggregator';
-import { fitTemperature } from './calibrate';
+import type { Pair } from '@dmoerm/dataset';
+import { evaluateMargins, fitTemperature, type MarginsEvaluation } from '@dmoerm/evaluation';
 import type { EmbeddingCache } from './embeddings';
-import { evaluateGroup, type Evaluation, type JudgedPair } from './evaluate';
 import { headScore, type EmbeddedPair, type ValueHead } from './head';
-import type { Message } from '@dmoerm/core';
-
-/** A pair of the data, as far as phase 3 asks. */
-export interface JudgeablePair {
-  readonly messages: readonly Message[];
-  readonly chosen: string;
-  readonly rejected: string;
-  readonly split: string;
-  readonly source: string;
-  readonly prompt_id: string;
-}
 
 /** A task whose experts are there. */
 export interface FinishedExperts {
@@ -34,7 +23,7 @@ export interface FinishedExperts {
     readonly head: ValueHead;
   }[];
   /** Overall preferences: train for the aggregator, valid for its choice and calibration, test for the measure. */
-  readonly overall: readonly JudgeablePair[];
+  readonly overall: readonly Pair[];
   /** The experts' embeddings of them. */
   readonly cache: EmbeddingCache;
 }
@@ -48,7 +37,7 @@ export async function finishTask(
   { task, plan, taskAdapter, experts, overall, cache }: FinishedExperts,
   options: AggregatorOptions,
   put: (path: string) => string,
-  evaluations: Evaluation[],
+  evaluations: MarginsEvaluation[],
 ): Promise<Manifest['tasks'][number]> {
   const K = experts.length;
   const judged = embed(cache, overall);
@@ -63,11 +52,10 @@ export async function finishTask(
   for (const source of [...new Set(test.map(({ row }) => row.source))]) {
     const rows = test.filter(({ row }) => row.source === source);
     evaluations.push(
-      evaluateGroup(
+      evaluateMargins(
         `${task.name} reward, ${source}`,
-        rows.map(({ row, pair }) =>
-          judge(row, aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
-        ),
+        rows.map(({ row }) => row),
+        rows.map(({ pair }) => aggregate(aggregator, pair.chosen) - aggregate(aggregator, pair.rejected)),
       ),
     );
   }
@@ -112,7 +100,7 @@ export async function finishTask(
 }
 
 /** The pairs whose embeddings are there. */
-export function embed<P extends JudgeablePair>(
+export function embed<P extends Pair>(
   cache: EmbeddingCache,
   rows: readonly P[],
 ): { row: P; pair: EmbeddedPair }[] {
@@ -121,18 +109,6 @@ export function embed<P extends JudgeablePair>(
     const rejected = cache.get(row.messages, row.rejected);
     return chosen === null || rejected === null ? [] : [{ row, pair: { chosen, rejected } }];
   });
-}
-
-/** A pair with what a model says of it. */
-export function judge(row: JudgeablePair, margin: number): JudgedPair {
-  const [a, b] = [row.chosen.length, row.rejected.length];
-  return {
-    source: row.source,
-    promptId: row.prompt_id,
-    margin,
-    lengthDifference: a - b,
-    lengthRatio: Math.min(a, b) / Math.max(a, b),
-  };
 }
 
 function moments(values: readonly number[]): { mean: number; std: number } {

@@ -1,3 +1,4 @@
+import { softplus } from '@dmoerm/evaluation';
 import { minimise } from './lbfgs';
 
 /** A value head: score = weight . z + bias. */
@@ -20,11 +21,6 @@ export interface EmbeddedRating {
 
 /** Strengths of the penalty that validation chooses from. */
 export const RIDGES: readonly number[] = [30, 100, 300, 1000, 3000, 10_000];
-
-/** ln(1 + e^x) without overflow (recipe: the loss stays finite at margins of 10,000). */
-export function softplus(x: number): number {
-  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-}
 
 /** Mean and standard deviation per coordinate. */
 export function standardiser(rows: readonly Float32Array[]): { mean: Float64Array; std: Float64Array } {
@@ -117,4 +113,9 @@ export function chooseHead(
     return { head, ridge, loss: validationLoss(head) };
   });
   return tried.reduce((best, one) => (one.loss < best.loss ? one : best));
+}
+
+/** 1 where a margin favours the preferred response, 1/2 for an exact tie, else 0. */
+export function won(margin: number): number {
+  return margin > 0 ? 1 : margin === 0 ? 0.5 : 0;
 }

@@ -1,4 +1,3 @@
-export { readDataset } from './dataset';
 export { collectExamples } from './examples';
 export { extractEmbeddings } from './extract';
 export { trainResearchRouter } from './research-router';
@@ -11,7 +10,6 @@ export type { Recipe, Unit } from './training/recipe';
 export { openRun, trainUnits } from './training/run';
 export type { Run, RunOptions } from './training/run';
 export type { UnitResult } from './training/units';
-export { formatEvaluations } from './evaluate';
 export { trainProbe } from './train';
 export type { TrainProbeOptions } from './train';
 export { readPairsFile } from './pairs-file';

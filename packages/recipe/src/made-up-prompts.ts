@@ -1,5 +1,5 @@
 import type { RoutedText } from './router';
-import { createRandom } from './random';
+import { createRandom } from '@dmoerm/core';
 
 /**
  * A grammar of prompts written for this project: the permitted data shows each task in one or two forms only (a question always

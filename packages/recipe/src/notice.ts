@@ -1,4 +1,4 @@
-import { mayShip, type Dataset } from './dataset';
+import { mayShip, type Dataset } from '@dmoerm/dataset';
 
 /** What the licences of the data ask to be told to whoever gets the weights: sources and licences of the rows behind them. */
 export function writeNotice(data: Dataset): string {

@@ -4,11 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashedFeatures } from '@dmoerm/tokenizer';
 import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
-import { fitTemperature } from './calibrate';
-import { accuracy, type JudgedPair } from './evaluate';
-import { fitPairHead, fitRatingHead, headScore, softplus, type EmbeddedPair } from './head';
+import { fitPairHead, fitRatingHead, headScore, type EmbeddedPair } from './head';
 import { makeUpPrompts } from './made-up-prompts';
-import { createRandom, normal } from './random';
+import { createRandom, normal } from '@dmoerm/core';
 import { ROUTER_FEATURES } from './router-features';
 import { encodeRouter, routerAccuracy, routeText, trainRouter } from './router';
 
@@ -52,50 +50,11 @@ it('a rating head gives ratings back as sigmoid(score)', () => {
     expect(1 / (1 + Math.exp(-headScore(head, embedding)))).toBeCloseTo(rating, 1);
 });
 
-it('the loss stays finite at margins of 10,000', () => {
-  expect(softplus(10_000)).toBe(10_000);
-  expect(softplus(-10_000)).toBe(0);
-});
-
 it('equal seeds train equal aggregators, other seeds others', () => {
   const [train, valid] = [pairs(100, 4), pairs(50, 5)];
   const same = [1, 2].map(() => encodeAggregator(trainAggregator(train, valid, OPTIONS)));
   expect(same[0]).toEqual(same[1]);
   expect(encodeAggregator(trainAggregator(train, valid, { ...OPTIONS, seed: 2 }))).not.toEqual(same[0]);
-});
-
-it('temperature: margins twice as large need one twice as high', () => {
-  const random = createRandom(6);
-  const margins = Array.from({ length: 400 }, () => normal(random) + 0.7);
-  expect(fitTemperature(margins.map((m) => 2 * m)) / fitTemperature(margins)).toBeCloseTo(2, 2);
-});
-
-describe('the evaluator', () => {
-  const pair = (promptId: string, margin: number): JudgedPair => ({
-    source: 's',
-    promptId,
-    margin,
-    lengthDifference: 1,
-    lengthRatio: 1,
-  });
-
-  it('averages within a prompt first, counts exact ties half, and reversed ranks give 1 - accuracy', () => {
-    const rows = [pair('a', 1), pair('a', -1), pair('a', -2), pair('b', 3), pair('c', 0)];
-    const { value, low, high, prompts } = accuracy(rows);
-    expect(value).toBeCloseTo((1 / 3 + 1 + 0.5) / 3, 12);
-    expect(prompts).toBe(3);
-    expect(low).toBeLessThanOrEqual(value);
-    expect(high).toBeGreaterThanOrEqual(value);
-    expect(accuracy(rows.map((row) => ({ ...row, margin: -row.margin }))).value).toBeCloseTo(1 - value, 12);
-  });
-
-  it('gives wider intervals to pairs that share prompts', () => {
-    const random = createRandom(7);
-    const alone = Array.from({ length: 200 }, (_, i) => pair(`${i}`, random() - 0.5));
-    const clustered = alone.map((_, i) => pair(`${i % 10}`, (i % 10) - 4.5));
-    const width = ({ low, high }: { low: number; high: number }): number => high - low;
-    expect(width(accuracy(clustered))).toBeGreaterThan(2 * width(accuracy(alone)));
-  });
 });
 
 describe('what is exported says in ONNX what was trained', () => {

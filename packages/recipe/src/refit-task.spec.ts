@@ -5,7 +5,7 @@ import { openBundle, type Bundle } from '@dmoerm/bundle';
 import { createSpecBundle } from '@dmoerm/testing';
 import { readSafetensors, readTensorF32, type TensorRef } from '@dmoerm/weights';
 import { readPairsFile, type PairRow } from './pairs-file';
-import { createRandom } from './random';
+import { createRandom } from '@dmoerm/core';
 import { refitTask } from './refit-task';
 
 const folder = mkdtempSync(join(tmpdir(), 'dmoerm-refit-'));

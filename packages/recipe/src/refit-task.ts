@@ -6,8 +6,8 @@ import { invalidArgument } from '@dmoerm/core';
 import { loadModel, type CandidateOutput, type Model } from '@dmoerm/model';
 import { readSafetensors, readTensorF32, writeSafetensors, type TensorRef } from '@dmoerm/weights';
 import { aggregate, encodeAggregator, trainAggregator, type Aggregator } from './aggregator';
-import { fitTemperature } from './calibrate';
-import { hashFraction } from './dataset';
+import { fitTemperature } from '@dmoerm/evaluation';
+import { hashFraction } from '@dmoerm/dataset';
 import type { EmbeddedPair } from './head';
 import type { PairRow } from './pairs-file';
 

@@ -1,6 +1,6 @@
 import { routingText } from '@dmoerm/core';
-import { readDataset, type RouteRow } from './dataset';
-import { accuracy, type Share } from './evaluate';
+import { readDataset, type RouteRow } from '@dmoerm/dataset';
+import { bootstrapMean, macroF1, type Estimate } from '@dmoerm/evaluation';
 import { bestLabel, routerAccuracy, trainRouter, type RoutedText } from './router';
 import { ROUTER_FEATURES } from './router-features';
 
@@ -9,7 +9,7 @@ export interface ResearchRouterReport {
   /** Share of validation prompts routed to their task. */
   readonly valid: number;
   /** Share of test prompts, with its 95 % interval. */
-  readonly test: Share;
+  readonly test: Estimate & { readonly prompts: number };
   /** F1 on the test prompts, mean over tasks. */
   readonly macroF1: number;
 }
@@ -29,27 +29,14 @@ export async function trainResearchRouter(dataDir: string): Promise<ResearchRout
   const options = { spec: { ...ROUTER_FEATURES, buckets: BUCKETS }, ridges: RIDGES };
   const router = trainRouter(train ?? [], valid ?? [], options);
   const guesses = (test ?? []).map(({ text, label }) => ({ label, guess: bestLabel(router, text) }));
-  const judged = guesses.map(({ label, guess }, i) => ({
-    source: 'routes',
-    promptId: String(i),
-    margin: label === guess ? 1 : -1,
-    lengthDifference: 0,
-    lengthRatio: 1,
-  }));
-  return { valid: routerAccuracy(router, valid ?? []), test: accuracy(judged), macroF1: macroF1(guesses) };
+  const hits = guesses.map(({ label, guess }) => (label === guess ? 1 : 0));
+  return {
+    valid: routerAccuracy(router, valid ?? []),
+    test: { ...bootstrapMean(hits), prompts: hits.length },
+    macroF1: macroF1(guesses),
+  };
 }
 
 function toText({ messages, label }: RouteRow): RoutedText {
   return { text: routingText({ type: 'conversation', messages }), label };
-}
-
-function macroF1(guesses: readonly { readonly label: string; readonly guess: string }[]): number {
-  const labels = [...new Set(guesses.map(({ label }) => label))];
-  const scores = labels.map((one) => {
-    const hits = guesses.filter(({ label, guess }) => label === one && guess === one).length;
-    const named = guesses.filter(({ label, guess }) => label === one || guess === one).length;
-    // Twice the hits over labelled plus guessed; a hit is in both.
-    return (2 * hits) / (named + hits);
-  });
-  return scores.reduce((a, b) => a + b, 0) / scores.length;
 }

@@ -3,20 +3,17 @@ import { join } from 'node:path';
 import { createBundle, type BaseReference, type Manifest } from '@dmoerm/bundle';
 import { routingText } from '@dmoerm/core';
 import { openTokenizer } from '@dmoerm/tokenizer';
-import { mayShip, readDataset, type Dataset } from './dataset';
-import { evaluateGroup, formatEvaluations, type Evaluation } from './evaluate';
+import { mayShip, readDataset, type Dataset } from '@dmoerm/dataset';
+import {
+  evaluateMargins,
+  formatMarginsEvaluations,
+  softplus,
+  type MarginsEvaluation,
+} from '@dmoerm/evaluation';
 import { collectExamples, type TaskExamples } from './examples';
 import { extractEmbeddings, type TaskEmbeddings } from './extract';
-import {
-  chooseHead,
-  fitPairHead,
-  fitRatingHead,
-  headScore,
-  softplus,
-  type EmbeddedPair,
-  type ValueHead,
-} from './head';
-import { embed, finishTask, judge } from './finish-task';
+import { chooseHead, fitPairHead, fitRatingHead, headScore, type EmbeddedPair, type ValueHead } from './head';
+import { embed, finishTask } from './finish-task';
 import { makeUpPrompts } from './made-up-prompts';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from './router';
 import { writeNotice } from './notice';
@@ -61,7 +58,7 @@ export async function trainProbe(
     await mkdir(join(draft, folder), { recursive: true });
   const sources: Record<string, string> = {};
   const put = (path: string): string => (sources[path] = join(draft, path));
-  const evaluations: Evaluation[] = [];
+  const evaluations: MarginsEvaluation[] = [];
   const tasks: Manifest['tasks'] = [];
   for (const one of examples) {
     const own = embeddings.get(one.task.name);
@@ -94,7 +91,7 @@ export async function trainProbe(
     },
   };
   const bundle = await createBundle({ manifest, sources }, options.outDir, { cacheDir: options.cacheDir });
-  const table = `${formatEvaluations(evaluations)}\nrouter, permitted validation prompts: ${routed.valid.toFixed(3)}`;
+  const table = `${formatMarginsEvaluations(evaluations)}\nrouter, permitted validation prompts: ${routed.valid.toFixed(3)}`;
   await writeFile(
     join(options.embeddingsDir, 'report.json'),
     JSON.stringify({ revision: bundle.revision, evaluations, router: routed.valid }, null, 1),
@@ -117,7 +114,7 @@ async function trainTask(
   { cache, invocationTokens }: TaskEmbeddings,
   seed: number,
   put: (path: string) => string,
-  evaluations: Evaluation[],
+  evaluations: MarginsEvaluation[],
 ): Promise<Manifest['tasks'][number]> {
   const K = task.capabilities.length;
   const d = cache.width / K;
@@ -140,11 +137,10 @@ async function trainTask(
       );
       const test = pairs.filter(({ row }) => row.split === 'test');
       evaluations.push(
-        evaluateGroup(
+        evaluateMargins(
           `${task.name}/${name}`,
-          test.map(({ row, pair }) =>
-            judge(row, headScore(head, pair.chosen) - headScore(head, pair.rejected)),
-          ),
+          test.map(({ row }) => row),
+          test.map(({ pair }) => headScore(head, pair.chosen) - headScore(head, pair.rejected)),
         ),
       );
       return head;

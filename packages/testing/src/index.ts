@@ -13,3 +13,5 @@ export { TOLERANCES, relativeError } from './tolerances';
 export { startMesh } from './mesh';
 export type { Mesh, MeshFactories, MeshPart } from './mesh';
 export { SPEC_FEATURES, SPEC_TASKS, createSpecBundle, encodeSpecRouter } from './spec-bundle';
+export { MLP_MEANS, MLP_SHAPE, encodeMlp } from './spec-mlp';
+export { noise } from './noise';

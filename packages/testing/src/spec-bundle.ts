@@ -7,6 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { goldenAdapter, goldenBase } from './goldens';
+import { noise } from './noise';
 
 /** Features of the spec bundle's router. */
 export const SPEC_FEATURES: Manifest['router']['features'] = {
@@ -139,15 +140,6 @@ export async function createSpecBundle(directory: string, cacheDir: string, seed
   } finally {
     await rm(drafts, { recursive: true });
   }
-}
-
-/** Numbers in [-1, 1) that look random and are the same in every run. */
-function noise(length: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = seed;
-  return Float32Array.from({ length }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
 }
 
 /** The spec bundle's router, a linear classifier: indices, blocks, values [n] -> probabilities [labels]. */

@@ -5,9 +5,8 @@ import type { ServiceBinding } from '@dmoerm/rpc';
 import { fromTensor, toRows } from '@dmoerm/serving';
 import type { Revisions } from '@dmoerm/serving';
 import { metrics } from '@dmoerm/telemetry';
-import { aggregate } from './aggregator';
-import type { ExpertOutputs, Outcome, Rule, TaskAggregator } from './aggregator';
-import type { Aggregators } from './aggregators';
+import { aggregate } from '@dmoerm/reward';
+import type { Aggregators, ExpertOutputs, Outcome, Rule, TaskAggregator } from '@dmoerm/reward';
 
 /** `dmoerm.aggregator.v1.AggregatorService`: messages to domain and back. */
 export function bindAggregatorService(revisions: Revisions<Aggregators>): ServiceBinding {

@@ -10,9 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGGREGATOR_CONFIG } from './config';
 import { createAggregatorService } from './service';
-import { SHAPE, noise, writeSpecBundle } from './spec-bundle';
+import { MLP_SHAPE, noise } from '@dmoerm/testing';
+import { writeSpecBundle } from './spec-bundle';
 
-const { experts, hiddenSize } = SHAPE;
+const { experts, hiddenSize } = MLP_SHAPE;
 const width = experts * hiddenSize;
 const REVISION = 'a'.repeat(64);
 const { LEARNED, MEAN, WORST_CASE, UNCERTAINTY_WEIGHTED } = aggregatorV1.AggregationRule;

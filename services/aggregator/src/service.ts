@@ -1,7 +1,7 @@
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { Revisions, createHost } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
-import { loadAggregators } from './aggregators';
+import { loadAggregators } from '@dmoerm/reward';
 import type { AggregatorConfig } from './config';
 import { bindAggregatorService } from './handler';
 

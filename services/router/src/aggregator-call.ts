@@ -5,7 +5,7 @@ import { fromStatus } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
 import { nonFinite } from './expert-call';
 import type { ExpertOutputs } from './expert-call';
-import { lesserReward } from './lesser-rule';
+import { lesserReward } from '@dmoerm/reward';
 import type { TaskModel } from './router-model';
 
 /** The aggregator service. */

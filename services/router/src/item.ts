@@ -1,7 +1,7 @@
 import { invalidArgument, validatePrompt } from '@dmoerm/core';
 import type { Message, Prompt, Role } from '@dmoerm/core';
 import { aggregatorV1, commonV1, rewardV1 } from '@dmoerm/protos';
-import type { Routing } from './gate';
+import type { Routing } from '@dmoerm/reward';
 
 /** A checked item. */
 export interface Item {

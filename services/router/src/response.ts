@@ -4,7 +4,7 @@ import type { commonV1 } from '@dmoerm/protos';
 import { toStatus } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
 import type { CandidateScore, Leg, LegOutcome } from './fanout';
-import type { Decision } from './gate';
+import type { Decision } from '@dmoerm/reward';
 import type { Item } from './item';
 import type { TaskModel } from './router-model';
 

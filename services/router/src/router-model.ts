@@ -1,10 +1,8 @@
 import type { Bundle } from '@dmoerm/bundle';
 import { DmoermError } from '@dmoerm/core';
 import type { OnnxRunner } from '@dmoerm/onnx';
-import { createClassifier } from './classifier';
-import type { Classifier } from './classifier';
-import type { Fallback } from './gate';
-import type { ScoreScale } from './lesser-rule';
+import { createClassifier } from '@dmoerm/reward';
+import type { Classifier, Fallback, ScoreScale } from '@dmoerm/reward';
 
 /** What the router knows of a task. */
 export interface TaskModel {

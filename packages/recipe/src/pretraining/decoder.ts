@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSafetensors, type NamedTensor } from '@dmoerm/weights';
-import { createRandom, normal } from '../random';
+import { createRandom, normal } from '@dmoerm/core';
 import type { DecoderConfig } from '../training/recipe';
 import { SPECIAL_TOKENS, type Vocabulary } from './bpe';
 

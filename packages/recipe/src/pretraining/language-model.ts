@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { join } from 'node:path';
 import { createTrainer, type LearningBatch, type Trainer } from '@dmoerm/engine';
 import type { BaseModel } from '@dmoerm/weights';
-import { createRandom, shuffle } from '../random';
+import { createRandom, shuffle } from '@dmoerm/core';
 import { readCheckpoint, writeCheckpoint } from '../training/checkpoint';
 import { learningRate } from '../training/schedule';
 import { MetricsFile } from '../training/metrics';

@@ -1,5 +1,4 @@
-import { groupBy } from '@dmoerm/core';
-import { createRandom, shuffle } from '../random';
+import { groupBy, createRandom, shuffle } from '@dmoerm/core';
 import type { EncodedGroup } from './encode';
 
 /** The prompts of one step. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { prepareItem, type Renderer } from '@dmoerm/model';
 import type { OpenedTokenizer } from '@dmoerm/tokenizer';
-import { hashFraction } from '../dataset';
+import { hashFraction } from '@dmoerm/dataset';
 import type { PairRecord } from './pairs';
 
 /** A pair as candidates of its group. */

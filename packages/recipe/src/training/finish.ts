@@ -5,8 +5,8 @@ import { DmoermError, routingText } from '@dmoerm/core';
 import { createEngine, type Engine } from '@dmoerm/engine';
 import { openAdapter } from '@dmoerm/weights';
 import { EmbeddingCache } from '../embeddings';
-import type { Evaluation } from '../evaluate';
-import { hashFraction } from '../dataset';
+import type { MarginsEvaluation } from '@dmoerm/evaluation';
+import { hashFraction } from '@dmoerm/dataset';
 import { finishTask, type FinishedExperts } from '../finish-task';
 import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from '../router';
 import { ROUTER_FEATURES } from '../router-features';
@@ -24,7 +24,7 @@ export interface FinishOptions {
 /** The bundle, and what its rewards are worth on test pairs. */
 export interface Finished {
   readonly bundle: Bundle;
-  readonly evaluations: readonly Evaluation[];
+  readonly evaluations: readonly MarginsEvaluation[];
   /** Accuracy of the router on validation prompts. */
   readonly router: number;
 }
@@ -41,7 +41,7 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
     mkdirSync(join(draft, folder), { recursive: true });
   const sources: Record<string, string> = {};
   const put = (path: string): string => (sources[path] = join(draft, path));
-  const evaluations: Evaluation[] = [];
+  const evaluations: MarginsEvaluation[] = [];
   const tasks: Manifest['tasks'] = [];
   await using engine = await createEngine(run.base, { threads: run.options.threads, weightType: 'f32' });
   for (const pairs of run.selection.tasks) {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { join } from 'node:path';
 import type { LearningBatch, Trainer } from '@dmoerm/engine';
-import { won } from '../evaluate';
+import { won } from '../head';
 import {
   putSnapshot,
   readCheckpoint,

@@ -26,6 +26,7 @@ const good: PairRecord = {
   split: 'train',
   source: 's',
   licence: 'MIT',
+  first_turn_in_train: false,
 };
 
 async function read(...lines: readonly unknown[]) {

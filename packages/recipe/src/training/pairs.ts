@@ -1,10 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { createGunzip } from 'node:zlib';
-import { corrupt, DmoermError, validatePrompt } from '@dmoerm/core';
+import { DmoermError, validatePrompt } from '@dmoerm/core';
 import { z } from 'zod';
-import { type Split } from '../dataset';
+import { readRows, type Split } from '@dmoerm/dataset';
 
 const pairSchema = z.object({
   messages: z.array(z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).min(1),
@@ -18,6 +15,7 @@ const pairSchema = z.object({
   split: z.enum(['train', 'valid', 'test']),
   source: z.string().default('unknown'),
   licence: z.string().default('unknown'),
+  first_turn_in_train: z.boolean().default(false),
 });
 
 /** A pair record (ARCHITECTURE, "Commands and records"): two responses to one prompt, the better one known. */
@@ -48,61 +46,13 @@ export async function readPairs(files: readonly string[]): Promise<PairFiles> {
   const pairs: PairRecord[] = [];
   const digests: Record<string, string> = {};
   for (const file of files) {
-    if (!existsSync(file))
-      throw new DmoermError({
-        code: 'NOT_FOUND',
-        reason: 'DATA_MISSING',
-        field: file,
-        message: `${file} is not there; data.pairs of the recipe names files relative to it`,
-      });
-    digests[file] = await readFile(file, (row, line) => {
-      const problem = checks.problem(row, `${file}:${line}`);
-      if (problem !== null) throw corrupt(`${file}:${line}`, 'BAD_ROW', `${file}, line ${line}: ${problem}`);
-      pairs.push(row);
-    });
+    const { rows, sha256 } = await readRows(file, pairSchema, (row, line) =>
+      checks.problem(row, `${file}:${line}`),
+    );
+    for (const row of rows) pairs.push(row);
+    digests[file] = sha256;
   }
   return { pairs, digests };
-}
-
-async function readFile(file: string, take: (row: PairRecord, line: number) => void): Promise<string> {
-  const hash = createHash('sha256');
-  const bytes = createReadStream(file);
-  bytes.on('data', (chunk) => hash.update(chunk));
-  const text = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
-  // A stream that breaks off must not look like one that ends.
-  const broken = new Promise<never>((_, reject) => {
-    for (const stream of [bytes, text])
-      stream.on('error', (cause: Error) =>
-        reject(corrupt(file, 'BROKEN_FILE', `${file} cannot be read: ${cause.message}`)),
-      );
-  });
-  const read = async (): Promise<void> => {
-    let line = 0;
-    for await (const content of createInterface({ input: text })) {
-      line++;
-      if (content.trim() === '') continue;
-      const row = pairSchema.safeParse(parseJson(content));
-      if (!row.success) {
-        const issue = row.error.issues[0];
-        throw corrupt(
-          `${file}:${line}`,
-          'BAD_ROW',
-          `${file}, line ${line}: ${issue?.path.join('.') || 'the row'}: ${issue?.message}`,
-        );
-      }
-      take(row.data, line);
-    }
-  };
-  await Promise.race([read(), broken]);
-  return hash.digest('hex');
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
-  }
 }
 
 /** What a row may not do to the rows before it. */

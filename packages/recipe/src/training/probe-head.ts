@@ -1,6 +1,6 @@
 import type { LearningBatch, Trainer } from '@dmoerm/engine';
-import { won } from '../evaluate';
-import { chooseHead, fitPairHead, headScore, softplus, type EmbeddedPair, type ValueHead } from '../head';
+import { softplus } from '@dmoerm/evaluation';
+import { chooseHead, fitPairHead, headScore, won, type EmbeddedPair, type ValueHead } from '../head';
 import { splitRows } from './chunks';
 import type { EncodedGroup } from './encode';
 import type { Learner } from './learn';

@@ -1,6 +1,5 @@
-import { groupBy, invalidArgument } from '@dmoerm/core';
-import { hashFraction, mayShip } from '../dataset';
-import { createRandom, shuffle } from '../random';
+import { groupBy, invalidArgument, createRandom, shuffle } from '@dmoerm/core';
+import { hashFraction, mayShip } from '@dmoerm/dataset';
 import { capabilityOf, OVERALL, type PairRecord } from './pairs';
 import { labelsOf, type Recipe, type RecipeTask } from './recipe';
 

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { goldenBase } from '@dmoerm/testing';
 import { stringify } from 'yaml';
-import { createRandom } from '../random';
+import { createRandom } from '@dmoerm/core';
 import type { PairRecord } from './pairs';
 
 const NOUNS = ['river', 'house', 'song', 'garden', 'winter', 'bridge', 'letter', 'market'];
@@ -26,6 +26,7 @@ export function specPairs(count: number, task = 'chat'): PairRecord[] {
       split,
       source: 'made-up',
       licence: 'CC0',
+      first_turn_in_train: false,
     } as const;
     pairs.push({ ...row, chosen: polite, rejected: rude });
     pairs.push({ ...row, chosen: polite, rejected: rude, capability: 'polite' });

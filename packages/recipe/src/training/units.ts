@@ -10,7 +10,7 @@ import {
   type ModelConfig,
 } from '@dmoerm/weights';
 import type { ValueHead } from '../head';
-import { createRandom } from '../random';
+import { createRandom } from '@dmoerm/core';
 import type { Recipe } from './recipe';
 
 /** What a trained unit leaves: a PEFT adapter in `adapter/`, its head, and this. */

@@ -1,7 +1,10 @@
-import { softplus } from './head';
-
 const SMALLEST = 0.01;
 const LARGEST = 100;
+
+/** log(1 + e^x) without overflow: the loss of a pair is softplus(-margin). */
+export function softplus(x: number): number {
+  return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+}
 
 /**
  * The temperature t for which sigmoid(margin / t) fits pairs best (smallest negative log-likelihood), margins being preferred minus

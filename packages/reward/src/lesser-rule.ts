@@ -1,9 +1,4 @@
-/** A capability expert's score on the validation data. */
-export interface ScoreScale {
-  readonly mean: number;
-  /** Above 0. */
-  readonly std: number;
-}
+import type { ScoreScale } from './combine';
 
 /** A reward without the aggregator. */
 export interface LesserReward {

@@ -1,0 +1,12 @@
+export { aggregate } from './aggregator';
+export type { ExpertOutputs, Outcome, Rule, TaskAggregator } from './aggregator';
+export { loadAggregators } from './aggregators';
+export type { Aggregators } from './aggregators';
+export { createClassifier } from './classifier';
+export type { Classifier } from './classifier';
+export { applyRule, standardise } from './combine';
+export type { Aggregate, ScoreRule, ScoreScale } from './combine';
+export { chooseTasks, forceTask } from './gate';
+export type { Decision, Fallback, LearnedRouting, Routing, TaskProbability } from './gate';
+export { lesserReward } from './lesser-rule';
+export type { LesserReward } from './lesser-rule';
