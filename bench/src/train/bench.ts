@@ -98,12 +98,13 @@ async function benchWork(
   const speed = (time: number): number => (prompts * work.experts) / time;
   const parameters = { experts: work.experts, prompts, isa: trainer.isa };
   const described = { bench: 'train', case: work.name, parameters };
+  const measured = { ...described, metric: 'training, bf16', unit: 'pairs/s', value: speed(own) };
+  const value = other === undefined ? null : speed(median(other));
+  // All parameters: the peer trains adapters only.
   const records = [
-    compare(
-      { ...described, metric: 'training, bf16', unit: 'pairs/s', value: speed(own) },
-      { peer: PEER, value: other === undefined ? null : speed(median(other)) },
-      work.experts > 1 ? FASTER : undefined,
-    ),
+    work.trainBase
+      ? judged(measured)
+      : compare(measured, { peer: PEER, value }, work.experts > 1 ? FASTER : undefined),
   ];
   const flops = work.plan.type === 'full' ? fullFlops(work, base, prompts) : null;
   if (flops !== null && peak !== undefined)
