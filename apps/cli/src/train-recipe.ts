@@ -3,6 +3,7 @@ import {
   finishRun,
   listUnits,
   openRun,
+  plotRun,
   readRecipe,
   trainUnits,
   unitName,
@@ -50,7 +51,8 @@ export async function trainRecipe(file: string, options: TrainRecipeOptions): Pr
     progress.message(`${unused} pairs are of tasks or capabilities that the recipe does not have`);
   const results = await trainUnits(run, options.index);
   progress.stop();
-  process.stdout.write(`${unitTable(results)}\n`);
+  const plots = await plotRun(folder);
+  process.stdout.write(`${unitTable(results)}\n\nplots: ${plots.join(', ')}\n`);
   if (options.index !== undefined) return { units: results };
   const { bundle, evaluations, router } = await finishRun(run, {
     output: options.output ?? join(folder, 'bundle'),

@@ -7,6 +7,7 @@ export { finishRun } from './training/finish';
 export type { Finished, FinishOptions } from './training/finish';
 export { listUnits, readRecipe, unitName } from './training/recipe';
 export type { Recipe, Unit } from './training/recipe';
+export { plotRun } from './training/plot';
 export { openRun, trainUnits } from './training/run';
 export type { Run, RunOptions } from './training/run';
 export type { UnitResult } from './training/units';

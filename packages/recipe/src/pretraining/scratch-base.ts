@@ -28,6 +28,8 @@ export interface ScratchOptions {
 }
 
 const MAX_ROWS = 4096;
+/** Where the language model is in the making. */
+const TRAINING = 'language-model-training';
 
 /** What became of the phases. */
 interface Report {
@@ -69,6 +71,7 @@ export async function makeBase(scratch: Scratch, options: ScratchOptions): Promi
       : await preferences(scratch.preferences, pretrained, draft, options);
   const report: Report = { language_model: loss, preferences: made?.report ?? null };
   writeFileSync(join(options.folder, 'base-training.json'), `${JSON.stringify(report, null, 2)}\n`);
+  await rename(join(draft, TRAINING, 'metrics.jsonl'), join(options.folder, 'language-model.jsonl'));
   await rename(made?.folder ?? pretrained, target);
   await rm(draft, { recursive: true });
   return target;
@@ -130,7 +133,7 @@ async function languageModel(
     valid: sequences('valid'),
     seed: options.recipe.seed,
     threads: options.threads,
-    folder: join(draft, 'language-model-training'),
+    folder: join(draft, TRAINING),
     checkpointSeconds: options.checkpointSeconds,
     onProgress: (done, total) => options.onProgress?.('language model', done, total),
   });
