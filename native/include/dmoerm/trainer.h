@@ -111,7 +111,6 @@ class Trainer {
   const char* isa() const;
 
  private:
-  class Pass;
   struct State;
   std::unique_ptr<State> state_;
 };

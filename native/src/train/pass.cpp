@@ -1,0 +1,179 @@
+#include "pass.h"
+
+#include <algorithm>
+
+#include "check.h"
+#include "layout.h"
+#include "losses.h"
+
+namespace dmoerm::train {
+
+namespace {
+
+/// Rows of x by index, as rows of their own.
+void gather(Buffer<float>& out, const float* x, const std::vector<int64_t>& rows, int64_t width) {
+  out.reserve(static_cast<int64_t>(rows.size()) * width);
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::copy(x + rows[i] * width, x + (rows[i] + 1) * width, out.data() + i * width);
+}
+
+/// One pass, from batches to gradients.
+class Pass {
+ public:
+  Pass(LearnedModel& model, const std::vector<TrainBatch>& batches, bool learn, uint64_t seed)
+      : s_(model),
+        c_(model.config),
+        batches_(batches),
+        learn_(learn),
+        laid_(lay_out(batches, seed, model.options, model.adapters)),
+        first_(first_layer(model.options, model.config)) {}
+
+  std::vector<BatchLoss> run(const std::atomic<bool>& cancelled) {
+    const int64_t C = c_.hidden_size;
+    const Plan& plan = laid_.layout.plan;
+    if (given_trunk()) {
+      s_.hidden.reserve(plan.rows.count() * C);
+      float* to = s_.hidden.data();
+      for (const TrainBatch& batch : batches_)
+        to = std::copy(batch.trunk.begin(), batch.trunk.end(), to);
+    } else {
+      s_.embed(plan);
+      s_.network->forward(laid_.layout, s_.hidden, 0, first_, false, cancelled);
+    }
+    s_.network->forward(laid_.layout, s_.hidden, first_, c_.layer_count, learn_, cancelled);
+    learned_ = plan.rows.count() - laid_.layout.first_learned;
+    if (learn_) {
+      s_.dhidden.reserve(learned_ * C);
+      std::fill(s_.dhidden.data(), s_.dhidden.data() + learned_ * C, 0.0f);
+    }
+    std::vector<BatchLoss> losses(batches_.size());
+    for (size_t i = 0; i < batches_.size(); ++i) rank(i, losses[i]);
+    model_language(losses);
+    const bool reaches = s_.options.train_base ||
+                         std::any_of(batches_.begin(), batches_.end(), [&](const TrainBatch& one) {
+                           return !s_.options.experts[one.batch.task].adapter.empty();
+                         });
+    if (learn_ && reaches) {
+      s_.network->backward(laid_.layout, s_.dhidden, first_, cancelled);
+      if (s_.options.train_base) embed_backward();
+    }
+    return losses;
+  }
+
+ private:
+  bool given_trunk() const { return !batches_.empty() && !batches_.front().trunk.empty(); }
+
+  /// The value head on a batch's pooled rows, its loss, and the derivative by the hidden states.
+  void rank(size_t i, BatchLoss& loss) {
+    const int64_t C = c_.hidden_size;
+    const std::vector<int64_t>& rows = laid_.pooled[i];
+    const auto N = static_cast<int64_t>(rows.size());
+    const auto expert = static_cast<size_t>(batches_[i].batch.task);
+    Parameter& weight = s_.parameters.find(expert_prefix(expert) + "head.weight");
+    Parameter& bias = s_.parameters.find(expert_prefix(expert) + "head.bias");
+    Buffer<float> last;
+    gather(last, s_.hidden.data(), rows, C);
+    loss.embeddings.resize(N * C);
+    s_.ops.rms_norm(loss.embeddings.data(), last.data(), s_.base.weights.norm.data(), N, C,
+                    c_.rms_norm_eps, s_.pool);
+    loss.scores.resize(N);
+    for (int64_t n = 0; n < N; ++n) {
+      double sum = 0;
+      for (int64_t c = 0; c < C; ++c)
+        sum +=
+            static_cast<double>(loss.embeddings[n * C + c]) * static_cast<double>(weight.value[c]);
+      loss.scores[n] = static_cast<float>(sum + static_cast<double>(bias.value[0]));
+    }
+    std::vector<double> derivatives(N);
+    loss.pair_loss = pair_loss(batches_[i].pairs, loss.scores, derivatives);
+    if (!learn_ || batches_[i].pairs.empty()) return;
+    std::vector<float> dembeddings(N * C);
+    for (int64_t n = 0; n < N; ++n) {
+      const auto d = static_cast<float>(derivatives[n]);
+      bias.gradient[0] += d;
+      for (int64_t c = 0; c < C; ++c) {
+        weight.gradient[c] += d * loss.embeddings[n * C + c];
+        dembeddings[n * C + c] = d * weight.value[c];
+      }
+    }
+    norm_backward(dembeddings.data(), last.data(), rows);
+  }
+
+  /// Through the final norm: adds to the derivatives by the hidden states of `rows`.
+  void norm_backward(const float* dy, const float* x, const std::vector<int64_t>& rows) {
+    const int64_t C = c_.hidden_size;
+    const auto N = static_cast<int64_t>(rows.size());
+    std::vector<float> dx(N * C);
+    float* dweight =
+        s_.options.train_base ? s_.parameters.find("norm.weight").gradient.data() : nullptr;
+    s_.gradients.rms_norm(dx.data(), dweight, dy, x, s_.base.weights.norm.data(), N, C,
+                          c_.rms_norm_eps, s_.scratch, s_.pool);
+    for (int64_t n = 0; n < N; ++n) {
+      float* to = s_.dhidden.data() + (rows[n] - laid_.layout.first_learned) * C;
+      for (int64_t c = 0; c < C; ++c) to[c] += dx[n * C + c];
+    }
+  }
+
+  /// Next tokens, with the embeddings as the output layer.
+  void model_language(std::vector<BatchLoss>& losses) {
+    if (laid_.targets.empty()) return;
+    constexpr size_t kChunk = 512;
+    const int64_t C = c_.hidden_size;
+    const int64_t V = c_.vocab_size;
+    s_.pack_embedding();
+    for (size_t begin = 0; begin < laid_.targets.size(); begin += kChunk) {
+      const size_t end = std::min(laid_.targets.size(), begin + kChunk);
+      const auto N = static_cast<int64_t>(end - begin);
+      std::vector<int64_t> rows;
+      for (size_t i = begin; i < end; ++i) rows.push_back(laid_.targets[i].row);
+      Buffer<float> last;
+      gather(last, s_.hidden.data(), rows, C);
+      s_.normed.reserve(N * C);
+      s_.ops.rms_norm(s_.normed.data(), last.data(), s_.base.weights.norm.data(), N, C,
+                      c_.rms_norm_eps, s_.pool);
+      s_.logits.reserve(N * V);
+      s_.product(s_.logits.data(), s_.normed.data(), N, s_.embedding);
+      std::vector<double> own(N);
+      s_.pool.run(N, [&](int64_t n, int) {
+        const TokenTarget& target = laid_.targets[begin + n];
+        own[n] = token_loss(s_.logits.data() + n * V, V, target.token,
+                            static_cast<double>(batches_[target.batch].token_weight));
+      });
+      for (int64_t n = 0; n < N; ++n) losses[laid_.targets[begin + n].batch].token_loss += own[n];
+      if (!learn_) continue;
+      s_.dnormed.reserve(N * C);
+      s_.product(s_.dnormed.data(), s_.logits.data(), N, s_.embedding_transposed);
+      norm_backward(s_.dnormed.data(), last.data(), rows);
+      if (s_.options.train_base)
+        s_.network->outer_product(s_.parameters.find("embed_tokens.weight"), s_.logits.data(), V,
+                                  s_.normed.data(), C, N);
+    }
+  }
+
+  void embed_backward() {
+    const int64_t C = c_.hidden_size;
+    Parameter& embedding = s_.parameters.find("embed_tokens.weight");
+    for (int64_t row = 0; row < learned_; ++row) {
+      float* to = embedding.gradient.data() + laid_.layout.plan.tokens[row] * C;
+      const float* from = s_.dhidden.data() + row * C;
+      for (int64_t c = 0; c < C; ++c) to[c] += from[c];
+    }
+  }
+
+  LearnedModel& s_;
+  const ModelConfig& c_;
+  const std::vector<TrainBatch>& batches_;
+  const bool learn_;
+  const Laid laid_;
+  const int64_t first_;
+  int64_t learned_ = 0;
+};
+
+}  // namespace
+
+std::vector<BatchLoss> run_pass(LearnedModel& model, const std::vector<TrainBatch>& batches,
+                                bool learn, uint64_t seed, const std::atomic<bool>& cancelled) {
+  return Pass(model, batches, learn, seed).run(cancelled);
+}
+
+}  // namespace dmoerm::train
