@@ -160,6 +160,7 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
     unit: unitName(unit),
   }));
   const numbered = learners.map((learner) => ({ ...learner, index: Math.max(0, learner.index) }));
+  requirePairs(encoded, numbered, recipe.max_tokens);
   const taskAdapter = first ? null : await taskAdapterOf(run, pairs.task);
   const firstLayer = plan.type === 'top_layers' ? base.config.layerCount - plan.layers : 0;
   const specs = units.map((unit): LearnerSpec => ({
@@ -175,7 +176,9 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
     experts: specs,
   });
   const name = first ? 'task' : units.length === 1 ? (units[0]?.capability?.name ?? '') : 'experts';
-  options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts`);
+  const skipped = encoded.train.skipped + encoded.valid.skipped;
+  const left = skipped === 0 ? '' : `; ${skipped} pairs are longer than max_tokens and left out`;
+  options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts${left}`);
   const trunk =
     plan.type === 'top_layers'
       ? new TrunkCache(join(options.folder, 'trunks', await trunkKey(run, taskAdapter, plan.layers)))
@@ -262,6 +265,22 @@ async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> 
       seconds: Math.round((performance.now() - begin) / 1e3 / work.units.length),
     });
   }
+}
+
+/** @throws DmoermError INVALID_ARGUMENT, reason `NO_PAIRS`: better now than after hours. */
+function requirePairs(
+  encoded: Readonly<Record<'train' | 'valid', Encoded>>,
+  learners: readonly Learner[],
+  maxTokens: number,
+): void {
+  for (const { index, unit } of learners)
+    for (const split of ['train', 'valid'] as const)
+      if (countPairs(encoded[split].groups, index) === 0)
+        throw invalidArgument(
+          'max_tokens',
+          'NO_PAIRS',
+          `${unit}: every ${split} pair has a response that is too long for max_tokens ${maxTokens}; raise it`,
+        );
 }
 
 function countPairs(groups: Encoded['groups'], learner: number): number {

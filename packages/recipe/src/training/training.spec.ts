@@ -169,6 +169,11 @@ it('reversed labels teach the opposite; other seeds end elsewhere', async () => 
   expect(states[0]).not.toBe(states[1]);
 });
 
+it('pairs that are all too long are refused before training', async () => {
+  const run = await open(await writeSpecRecipe(folder, specPairs(30), { max_tokens: 8 }), 'run');
+  await expect(trainUnits(run)).rejects.toMatchObject({ reason: 'NO_PAIRS', field: 'max_tokens' });
+});
+
 it('a folder of another run is refused, and units that are missing are named', async () => {
   const run = await open(await writeSpecRecipe(folder, specPairs(30)), 'run');
   await trainUnits(run, 0);
