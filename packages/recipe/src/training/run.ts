@@ -13,7 +13,7 @@ import { encodePairs, pairRenderer, type Encoded } from './encode';
 import { learn, type Learner } from './learn';
 import { readPairs, type PairRecord } from './pairs';
 import { fitProbeHeads } from './probe-head';
-import { labelsOf, listUnits, unitName, type Recipe, type RecipeTask, type Unit } from './recipe';
+import { listUnits, unitName, type Recipe, type RecipeTask, type Unit } from './recipe';
 import { selectPairs, type Selection, type TaskPairs } from './select';
 import { TrunkCache } from './trunk-cache';
 import { initialiseLora, loraShapes, putHead, readUnit, writeUnit, type UnitResult } from './units';
@@ -316,9 +316,4 @@ async function trunkKey(
   return sha256(
     canonicalJson([reference.digest, opened.template.digest, adapter, layers, tokens, weights]),
   ).slice(0, 16);
-}
-
-/** Labels of a unit, for reports. */
-export function unitLabels({ capability }: Unit): string {
-  return capability === null ? 'overall' : labelsOf(capability);
 }
