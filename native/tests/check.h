@@ -4,11 +4,14 @@
 // and run them.
 
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace dmoerm::test {
 
@@ -43,6 +46,15 @@ inline void require_close(double a, double b, double largest, double tolerance,
                           const std::string& what) {
   require(std::abs(a - b) <= tolerance * largest,
           what + ": " + std::to_string(a) + " against " + std::to_string(b));
+}
+
+/// Normal numbers, the same for the same seed.
+inline std::vector<float> random(int64_t count, uint32_t seed, float scale = 1.0f) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal(0.0f, scale);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = normal(generator);
+  return values;
 }
 
 inline int finish() {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <random>
 #include <vector>
 
 #include "check.h"
@@ -13,18 +12,11 @@
 namespace {
 
 using namespace dmoerm;
+using test::random;
 using test::require;
 using test::require_close;
 
 constexpr double kTolerance = 1e-5;
-
-std::vector<float> random(int64_t count, uint32_t seed, float scale = 1.0f) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0f, scale);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = normal(generator);
-  return values;
-}
 
 double largest(const std::vector<float>& values) {
   double most = 1e-30;

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
-#include <random>
 #include <vector>
 
 #include "check.h"
@@ -18,6 +17,7 @@
 namespace {
 
 using namespace dmoerm;
+using test::random;
 using test::require;
 using test::require_close;
 
@@ -27,14 +27,6 @@ constexpr double kTolerance = 2e-6;
 constexpr double kExpTolerance = 2e-6;
 /// A value rounded to bfloat16 on its way.
 constexpr double kBf16Tolerance = 5e-3;
-
-std::vector<float> random(int64_t count, uint32_t seed, float scale = 1.0f) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0.0f, scale);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = normal(generator);
-  return values;
-}
 
 double largest(const std::vector<double>& values) {
   double most = 1e-30;
