@@ -24,7 +24,7 @@ export type {
   TrainerOptions,
   UpdateOptions,
 } from './trainer';
-export { readLearned } from './learned';
+export { readLearned, writeLearned } from './learned';
 export type { LearnedExpert } from './learned';
 export { loadAddon } from './load';
 // For other packages' tests.

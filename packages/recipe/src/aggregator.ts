@@ -1,7 +1,7 @@
 import { encodeOnnx } from '@dmoerm/onnx';
 import { createRandom, normal, shuffle } from '@dmoerm/core';
 import { softplus } from '@dmoerm/evaluation';
-import { standardiser, type EmbeddedPair } from './head';
+import { chooseHead, fitPairHead, headScore, standardiser, type EmbeddedPair, type ValueHead } from './head';
 
 /** One MLP of the recipe (section 1): r = w2 . PReLU(W1 u + b1) + b2, u the standardised embeddings [K * d]. */
 interface Mlp {
@@ -23,6 +23,7 @@ export interface Aggregator {
 
 /** How to train. */
 export interface AggregatorOptions {
+  /** Units of a head, at least 2. */
   readonly hidden: number;
   readonly heads: number;
   readonly epochs: number;
@@ -35,11 +36,14 @@ const BATCH = 32;
 
 /**
  * Trains the heads on pairwise loss softplus(-(r_chosen - r_rejected)), AdamW, each on a bootstrap of the pairs; each keeps its state
- * at the epoch with the smallest validation loss.
+ * at the epoch with the smallest validation loss. Each begins as the best linear reward of scores or embeddings: what the
+ * rest of the MLP adds is found by small steps, and is kept only if validation gains.
+ * @param experts the K experts' heads; u is their embeddings, [K * d].
  */
 export function trainAggregator(
   train: readonly EmbeddedPair[],
   valid: readonly EmbeddedPair[],
+  experts: readonly ValueHead[],
   options: AggregatorOptions,
 ): Aggregator {
   const { mean, std } = standardiser(train.flatMap(({ chosen, rejected }) => [chosen, rejected]));
@@ -49,9 +53,14 @@ export function trainAggregator(
   ];
   const trainRows = train.map(scaled);
   const validRows = valid.map(scaled);
-  const heads = Array.from({ length: options.heads }, (_, h) =>
-    trainHead(trainRows, validRows, { ...options, seed: options.seed * 1000 + h }),
-  );
+  const startOf = linearStart(train, valid, experts);
+  const heads = Array.from({ length: options.heads }, (_, h) => {
+    const random = createRandom(options.seed * 1000 + h);
+    const sample = Array.from(train, () => Math.floor(random() * train.length));
+    const own = sample.map((i) => trainRows[i] as ScaledPair);
+    const start = startOf(sample.map((i) => train[i] as EmbeddedPair)).map((w, i) => w * (std[i] ?? 1));
+    return trainHead(own, validRows, start, random, options);
+  });
   return { mean, std, heads, hidden: options.hidden };
 }
 
@@ -61,27 +70,75 @@ function scale(u: Float32Array, mean: Float64Array, std: Float64Array): Float64A
   return mean.map((m, i) => ((u[i] ?? 0) - m) / (std[i] ?? 1));
 }
 
+/**
+ * The linear reward to begin with, weights [K * d] for a sample of the pairs: logistic regression on the experts' scores or on
+ * their embeddings, whichever has the smaller loss on validation.
+ */
+function linearStart(
+  train: readonly EmbeddedPair[],
+  valid: readonly EmbeddedPair[],
+  experts: readonly ValueHead[],
+): (sample: readonly EmbeddedPair[]) => Float64Array {
+  const toScores = ({ chosen, rejected }: EmbeddedPair): EmbeddedPair => ({
+    chosen: scoresOf(experts, chosen),
+    rejected: scoresOf(experts, rejected),
+  });
+  const best = (own: readonly EmbeddedPair[], judged: readonly EmbeddedPair[]) =>
+    chooseHead(
+      (ridge) => fitPairHead(own, ridge),
+      (head) =>
+        judged.reduce(
+          (sum, { chosen, rejected }) => sum + softplus(headScore(head, rejected) - headScore(head, chosen)),
+          0,
+        ),
+    );
+  const scores = best(train.map(toScores), valid.map(toScores));
+  const embeddings = best(train, valid);
+  if (embeddings.loss < scores.loss)
+    return (sample) => Float64Array.from(fitPairHead(sample, embeddings.ridge).weight);
+  return (sample) => {
+    const { weight } = fitPairHead(sample.map(toScores), scores.ridge);
+    return Float64Array.from(experts.flatMap((head, k) => [...head.weight].map((w) => w * (weight[k] ?? 0))));
+  };
+}
+
+/** [K] */
+function scoresOf(experts: readonly ValueHead[], u: Float32Array): Float32Array {
+  const d = u.length / experts.length;
+  return Float32Array.from(experts, (head, k) => headScore(head, u.subarray(k * d, (k + 1) * d)));
+}
+
+const SLOPE = 0.25;
+
+/** @param start [inputs]: the linear reward to begin with. */
 function trainHead(
   train: readonly ScaledPair[],
   valid: readonly ScaledPair[],
+  start: Float64Array,
+  random: () => number,
   options: AggregatorOptions,
 ): Mlp {
-  const random = createRandom(options.seed);
-  const inputs = train[0]?.[0].length ?? 0;
+  const inputs = start.length;
   const { hidden } = options;
   const mlp: Mlp = {
     w1: Float64Array.from({ length: hidden * inputs }, () => normal(random) / Math.sqrt(inputs)),
     b1: new Float64Array(hidden),
-    w2: Float64Array.from({ length: hidden }, () => normal(random) / Math.sqrt(hidden)),
-    slope: 0.25,
+    w2: new Float64Array(hidden),
+    slope: SLOPE,
   };
-  const sample = Array.from(train, () => train[Math.floor(random() * train.length)] as ScaledPair);
+  // PReLU(m) - PReLU(-m) = (1 + slope) m: two units carry the linear reward; the others say nothing yet.
+  start.forEach((weight, i) => {
+    mlp.w1[i] = weight;
+    mlp.w1[inputs + i] = -weight;
+  });
+  mlp.w2[0] = 1 / (1 + SLOPE);
+  mlp.w2[1] = -1 / (1 + SLOPE);
   const w1 = new AdamW(mlp.w1, options);
   const b1 = new AdamW(mlp.b1, { ...options, weightDecay: 0 });
   const w2 = new AdamW(mlp.w2, options);
   let best = { loss: meanLoss(mlp, valid), mlp: copy(mlp) };
   for (let epoch = 0; epoch < options.epochs; epoch++) {
-    const order = shuffle(sample, random);
+    const order = shuffle(train, random);
     for (let at = 0; at < order.length; at += BATCH) {
       const gradient = batchGradient(mlp, order.slice(at, at + BATCH));
       w1.step(gradient.w1);

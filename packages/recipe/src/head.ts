@@ -13,12 +13,6 @@ export interface EmbeddedPair {
   readonly rejected: Float32Array;
 }
 
-/** An embedding with a rating, 0 to 1. */
-export interface EmbeddedRating {
-  readonly embedding: Float32Array;
-  readonly rating: number;
-}
-
 /** Strengths of the penalty that validation chooses from. */
 export const RIDGES: readonly number[] = [30, 100, 300, 1000, 3000, 10_000];
 
@@ -43,56 +37,34 @@ export function fitPairHead(pairs: readonly EmbeddedPair[], ridge: number): Valu
     std.map((s, i) => ((chosen[i] ?? 0) - (rejected[i] ?? 0)) / s),
   );
   const weight = minimise(
-    (w, gradient) => logistic(rows, null, w, gradient, ridge),
+    (w, gradient) => logistic(rows, w, gradient, ridge),
     new Float64Array(std.length),
     STOP,
   );
   return { weight: Float32Array.from(weight, (w, i) => w / (std[i] ?? 1)), bias: 0 };
 }
 
-/** The same for single responses with fractional targets: sigmoid(score) is the rating. */
-export function fitRatingHead(examples: readonly EmbeddedRating[], ridge: number): ValueHead {
-  const { mean, std } = standardiser(examples.map(({ embedding }) => embedding));
-  const rows = examples.map(({ embedding }) => {
-    const row = new Float64Array(std.length + 1).fill(1);
-    for (let i = 0; i < std.length; i++) row[i] = ((embedding[i] ?? 0) - (mean[i] ?? 0)) / (std[i] ?? 1);
-    return row;
-  });
-  const targets = examples.map(({ rating }) => rating);
-  const fitted = minimise(
-    (w, gradient) => logistic(rows, targets, w, gradient, ridge),
-    new Float64Array(std.length + 1),
-    STOP,
-  );
-  const weight = Float32Array.from(std, (s, i) => (fitted[i] ?? 0) / s);
-  const shift = weight.reduce((sum, w, i) => sum + w * (mean[i] ?? 0), 0);
-  return { weight, bias: (fitted[std.length] ?? 0) - shift };
-}
-
 const STOP = { maxIterations: 200, tolerance: 1e-3 };
 
-/** Cross-entropy of sigmoid(w . row) against targets (null: all 1), plus ridge/2 |w|^2; the intercept of targets is free. */
+/** Sum of softplus(-w . row), plus ridge/2 |w|^2. */
 function logistic(
   rows: readonly Float64Array[],
-  targets: readonly number[] | null,
   w: Float64Array,
   gradient: Float64Array,
   ridge: number,
 ): number {
   let loss = 0;
-  const penalised = targets === null ? w.length : w.length - 1;
   for (let i = 0; i < w.length; i++) {
-    gradient[i] = i < penalised ? ridge * (w[i] ?? 0) : 0;
-    if (i < penalised) loss += (ridge / 2) * (w[i] ?? 0) ** 2;
+    gradient[i] = ridge * (w[i] ?? 0);
+    loss += (ridge / 2) * (w[i] ?? 0) ** 2;
   }
-  rows.forEach((row, n) => {
+  for (const row of rows) {
     let margin = 0;
     for (let i = 0; i < w.length; i++) margin += (row[i] ?? 0) * (w[i] ?? 0);
-    const target = targets?.[n] ?? 1;
-    loss += softplus(margin) - target * margin;
-    const error = 1 / (1 + Math.exp(-margin)) - target;
+    loss += softplus(-margin);
+    const error = 1 / (1 + Math.exp(-margin)) - 1;
     for (let i = 0; i < w.length; i++) gradient[i] = (gradient[i] ?? 0) + error * (row[i] ?? 0);
-  });
+  }
   return loss;
 }
 
@@ -107,7 +79,7 @@ export function headScore({ weight, bias }: ValueHead, embedding: Float32Array):
 export function chooseHead(
   fit: (ridge: number) => ValueHead,
   validationLoss: (head: ValueHead) => number,
-): { head: ValueHead; ridge: number } {
+): { head: ValueHead; ridge: number; loss: number } {
   const tried = RIDGES.map((ridge) => {
     const head = fit(ridge);
     return { head, ridge, loss: validationLoss(head) };

@@ -1,8 +1,3 @@
-export { collectExamples } from './examples';
-export { extractEmbeddings } from './extract';
-export { trainResearchRouter } from './research-router';
-export type { ResearchRouterReport } from './research-router';
-export { PROBE_TASKS } from './taxonomy';
 export { finishRun } from './training/finish';
 export type { Finished, FinishOptions } from './training/finish';
 export { listUnits, readRecipe, unitName } from './training/recipe';
@@ -11,8 +6,6 @@ export { plotRun } from './training/plot';
 export { openRun, trainUnits } from './training/run';
 export type { Run, RunOptions } from './training/run';
 export type { UnitResult } from './training/units';
-export { trainProbe } from './train';
-export type { TrainProbeOptions } from './train';
 export { readPairsFile } from './pairs-file';
 export type { PairRow } from './pairs-file';
 export { refitTask } from './refit-task';

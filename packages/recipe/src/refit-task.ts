@@ -8,10 +8,10 @@ import { readSafetensors, readTensorF32, writeSafetensors, type TensorRef } from
 import { aggregate, encodeAggregator, trainAggregator, type Aggregator } from './aggregator';
 import { fitTemperature } from '@dmoerm/evaluation';
 import { hashFraction } from '@dmoerm/dataset';
-import type { EmbeddedPair } from './head';
+import type { EmbeddedPair, ValueHead } from './head';
 import type { PairRow } from './pairs-file';
 
-/** As in the probe recipe. */
+/** As a recipe's `phase3` by default. */
 const AGGREGATOR = { hidden: 16, heads: 4, epochs: 8, learningRate: 3e-4, weightDecay: 0.3 };
 const VALID_SHARE = 0.15;
 /** Fewer say nothing. */
@@ -69,8 +69,9 @@ export async function refitTask(
       `there are ${train.length} pairs of task ${taskName} to train on and ${valid.length} to validate; an aggregator needs ` +
         `${LEAST.train} and ${LEAST.valid}`,
     );
-  const aggregator = trainAggregator(train, valid, { ...AGGREGATOR, seed: options.seed });
   const task = bundle.task(taskName);
+  const heads = await readHeads(bundle.file(task.heads));
+  const aggregator = trainAggregator(train, valid, heads, { ...AGGREGATOR, seed: options.seed });
   const fitted = fit(task, aggregator, valid);
   const drafts = await mkdtemp(join(tmpdir(), 'dmoerm-refit-'));
   try {
@@ -177,6 +178,15 @@ function meanOf(pairs: readonly EmbeddedPair[]): Float32Array {
   for (const { chosen, rejected } of pairs)
     for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (chosen[i] ?? 0) + (rejected[i] ?? 0);
   return Float32Array.from(sum, (value) => value / (2 * pairs.length));
+}
+
+/** The experts' heads of a task. */
+async function readHeads(file: string): Promise<ValueHead[]> {
+  const { tensors } = await readSafetensors(file);
+  const read = (name: string): Promise<Float32Array> => readTensorF32(tensors.get(name) as TensorRef);
+  const [weight, bias] = [await read('weight'), await read('bias')];
+  const d = weight.length / bias.length;
+  return Array.from(bias, (one, k) => ({ weight: weight.slice(k * d, (k + 1) * d), bias: one }));
 }
 
 /** The heads with other mean embeddings. */

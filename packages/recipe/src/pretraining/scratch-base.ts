@@ -160,7 +160,15 @@ async function preferences(
     experts: [{ adapter: [] }],
   });
   const learners = [{ index: 0, unit: 'base' }];
-  const [probe] = await fitProbeHeads({ trainer, learners, train, valid, ownRows: false, maxRows: MAX_ROWS });
+  const [probe] = await fitProbeHeads({
+    trainer,
+    learners,
+    train,
+    valid,
+    ownRows: false,
+    trunk: null,
+    maxRows: MAX_ROWS,
+  });
   if (probe !== undefined) await putHead(trainer, 0, probe.head);
   const [learned] = await learn({
     trainer,

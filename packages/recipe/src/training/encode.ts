@@ -8,6 +8,7 @@ import type { PairRecord } from './pairs';
 export interface EncodedPair {
   readonly first: number;
   readonly second: number;
+  readonly record: PairRecord;
 }
 
 /** A prompt with all responses to it that are compared, as tokens. */
@@ -88,8 +89,8 @@ function encodeGroup(
       continue;
     }
     const own = pairs.get(learner);
-    if (own === undefined) pairs.set(learner, [{ first, second }]);
-    else own.push({ first, second });
+    if (own === undefined) pairs.set(learner, [{ first, second, record: pair }]);
+    else own.push({ first, second, record: pair });
   }
   const used = new Set(candidates.map(({ prompt }) => prompt));
   return {

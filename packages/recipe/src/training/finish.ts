@@ -1,18 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createBundle, hashFile, sha256, type Bundle, type Manifest } from '@dmoerm/bundle';
-import { DmoermError, routingText } from '@dmoerm/core';
-import { createEngine, type Engine } from '@dmoerm/engine';
-import { openAdapter } from '@dmoerm/weights';
-import { EmbeddingCache } from '../embeddings';
+import { createBundle, type Bundle, type Manifest } from '@dmoerm/bundle';
+import { DmoermError } from '@dmoerm/core';
 import type { MarginsEvaluation } from '@dmoerm/evaluation';
-import { hashFraction } from '@dmoerm/dataset';
-import { finishTask, type FinishedExperts } from '../finish-task';
-import { encodeRouter, routerAccuracy, trainRouter, type RoutedText } from '../router';
+import { finishTask, type FinishedExperts } from './finish-task';
+import { encodeRouter } from '../router';
 import { ROUTER_FEATURES } from '../router-features';
+import { embedGroups, judgedPairs } from './embed';
+import { fitRouter } from './fit-router';
 import type { RecipeTask } from './recipe';
-import { readoutTokens, taskAdapterOf, unitFolder, type Run } from './run';
-import type { TaskPairs } from './select';
+import { encodeOverall, readoutTokens, taskAdapterOf, unitFolder, type Run } from './run';
 import { readUnit } from './units';
 
 /** How to make the bundle. */
@@ -43,10 +40,10 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
   const put = (path: string): string => (sources[path] = join(draft, path));
   const evaluations: MarginsEvaluation[] = [];
   const tasks: Manifest['tasks'] = [];
-  await using engine = await createEngine(run.base, { threads: run.options.threads, weightType: 'f32' });
   for (const pairs of run.selection.tasks) {
     const experts = await collectExperts(run, pairs.task, sources);
-    const cache = await embedOverall(run, pairs, experts, engine);
+    const { groups } = encodeOverall(run, pairs);
+    const overall = judgedPairs(groups, await embedGroups(run, pairs.task, groups));
     const { phase3 } = recipe;
     const aggregator = {
       hidden: phase3.hidden,
@@ -57,10 +54,10 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
       seed: recipe.seed,
     };
     run.options.onStage?.(`${pairs.task.name}, aggregator`);
-    tasks.push(await finishTask({ ...experts, overall: pairs.overall, cache }, aggregator, put, evaluations));
-    cache.close();
+    tasks.push(await finishTask({ ...experts, overall }, aggregator, put, evaluations));
   }
-  const routed = routerOf(run);
+  run.options.onStage?.('router');
+  const routed = fitRouter(run);
   writeFileSync(put('router/router.onnx'), encodeRouter(routed.router));
   writeFileSync(put('NOTICE.md'), notice(run));
   const { embedded, file } = run.reference;
@@ -108,7 +105,7 @@ async function requireUnits(run: Run): Promise<void> {
     });
 }
 
-type Experts = Omit<FinishedExperts, 'overall' | 'cache'>;
+type Experts = Omit<FinishedExperts, 'overall'>;
 
 /** A task's experts as the bundle will hold them; their adapters become sources of it. */
 async function collectExperts(run: Run, task: RecipeTask, sources: Record<string, string>): Promise<Experts> {
@@ -150,86 +147,15 @@ function titleOf(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** Embeddings of the task's overall pairs by its trained experts; what an earlier run computed is there. */
-async function embedOverall(
-  run: Run,
-  { task, overall }: TaskPairs,
-  experts: Experts,
-  engine: Engine,
-): Promise<EmbeddingCache> {
-  const d = run.base.config.hiddenSize;
-  const head = { weight: new Float32Array(d), bias: 0 };
-  const folders = task.capabilities.map((capability) =>
-    join(unitFolder(run, { task, capability }), 'adapter'),
-  );
-  const taskFolder = await taskAdapterOf(run, task);
-  const adapters = [...folders, ...(taskFolder === null ? [] : [taskFolder])];
-  const digests = await Promise.all(
-    adapters.map((folder) => hashFile(join(folder, 'adapter_model.safetensors'))),
-  );
-  const key = sha256(digests.map(({ sha256: one }) => one).join(' ')).slice(0, 16);
-  const cache = new EmbeddingCache(
-    join(run.options.folder, 'embeddings', `${task.name}-${key}`),
-    folders.length * d,
-  );
-  const handle = await engine.addTask({
-    plan: run.options.recipe.plan,
-    taskAdapter: taskFolder === null ? null : await openAdapter(taskFolder, run.base.config),
-    experts: await Promise.all(
-      folders.map(async (folder, k) => ({
-        adapter: await openAdapter(folder, run.base.config),
-        invocationTokens: experts.experts[k]?.invocationTokens ?? [],
-        head,
-      })),
-    ),
-  });
-  const groups = new Map<
-    string,
-    { messages: TaskPairs['overall'][number]['messages']; responses: string[] }
-  >();
-  for (const { messages, chosen, rejected } of overall) {
-    const text = JSON.stringify(messages);
-    const group = groups.get(text) ?? { messages, responses: [] };
-    group.responses.push(chosen, rejected);
-    groups.set(text, group);
-  }
-  await cache.fill([...groups.values()], {
-    engine,
-    template: run.opened.template,
-    readout: { handle, invocationTokens: experts.experts.map(({ invocationTokens }) => invocationTokens) },
-    maxTokens: run.options.recipe.max_tokens,
-    onProgress: (done, total) => run.options.onProgress?.(`${task.name}, embeddings`, done, total),
-  });
-  await engine.removeTask(handle);
-  return cache;
-}
-
-/** The router on prompts whose pairs say their task. */
-function routerOf({ selection, options }: Run): { router: ReturnType<typeof trainRouter>; valid: number } {
-  const texts = (split: string): RoutedText[] =>
-    selection.tasks.flatMap(({ task, overall, first, experts }) => {
-      const rows = [...overall, ...first, ...[...experts.values()].flat()].filter(
-        (row) => row.split === split,
-      );
-      const unique = new Set(rows.map(({ messages }) => routingText({ type: 'conversation', messages })));
-      return [...unique]
-        .sort((a, b) => hashFraction(a, 'router') - hashFraction(b, 'router'))
-        .slice(0, options.recipe.router.max_prompts)
-        .map((text) => ({ text, label: task.name }));
-    });
-  options.onStage?.('router');
-  const valid = texts('valid');
-  const router = trainRouter(texts('train'), valid, { spec: ROUTER_FEATURES, ridges: [0.1, 0.3, 1] });
-  return { router, valid: routerAccuracy(router, valid) };
-}
-
 /** Sources and licences of the rows behind the weights. */
-function notice({ selection }: Run): string {
-  const rows = selection.tasks.flatMap(({ overall, first, experts }) => [
-    ...overall,
-    ...first,
-    ...[...experts.values()].flat(),
-  ]);
+function notice({ selection, routes }: Run): string {
+  const rows = selection.tasks
+    .flatMap(({ overall, first, experts }): { source: string; licence: string }[] => [
+      ...overall,
+      ...first,
+      ...[...experts.values()].flat(),
+    ])
+    .concat(routes);
   const origins = [...new Set(rows.map(({ source, licence }) => `- ${source}: ${licence}`))].sort();
   return [
     '# Notice',

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { join } from 'node:path';
 import type { LearningBatch, Trainer } from '@dmoerm/engine';
 import { won } from '../head';
+import { cachedTrunk } from './batch';
 import {
   putSnapshot,
   readCheckpoint,
@@ -15,7 +16,7 @@ import type { EncodedGroup } from './encode';
 import { MetricsFile } from './metrics';
 import type { Schedule } from './recipe';
 import { learningRate } from './schedule';
-import type { TrunkCache } from './trunk-cache';
+import type { ValueCache } from './value-cache';
 
 /** One expert that is trained: its number among the task's learners, and its name. */
 export interface Learner {
@@ -36,7 +37,7 @@ export interface LearnOptions {
   readonly folder: string;
   /** Experts read the same trunk: those of a step learn in one pass. */
   readonly sharedTrunk: boolean;
-  readonly trunk: TrunkCache | null;
+  readonly trunk: ValueCache | null;
   /** The one learner is a head on a base that learns too. */
   readonly learnsBase?: boolean;
   /** Rows of a pass: bounds its memory. */
@@ -89,6 +90,8 @@ class Run {
     restored?.state.learners.forEach((one, i) => (this.progress[i] = one));
     restored?.best.forEach((one, i) => (this.best[i] = one));
     this.metrics = new MetricsFile(join(this.o.folder, 'metrics.jsonl'), start.metricsBytes);
+    // Where training began is a candidate too: an expert is never worse on validation than its probe.
+    if (restored === null) for (const i of learners.keys()) await this.evaluate(i, 0, false);
     const epochRows = train.reduce((sum, { rows }) => sum + rows, 0);
     for (let epoch = start.epoch; epoch < schedule.epochs; epoch++) {
       const chunks = epochChunks(train, schedule.prompts_per_step, seed * 1000 + epoch);
@@ -183,7 +186,6 @@ class Run {
     const prompts: Int32Array[] = [];
     const candidates: { prompt: number; tokens: Int32Array }[] = [];
     const pairs: { first: number; second: number; target: number; weight: number }[] = [];
-    const trunks: Float32Array[] = [];
     for (const group of groups) {
       const own = group.pairs.get(learner) ?? [];
       const used = new Set(own.flatMap(({ first, second }) => [first, second]));
@@ -201,10 +203,10 @@ class Run {
           target: 1,
           weight: promptWeight / own.length,
         });
-      if (this.o.trunk !== null)
-        trunks.push(await this.o.trunk.get(group.key, () => this.o.trainer.trunk(group)));
     }
-    return { expert, prompts, candidates, pairs, ...(trunks.length > 0 ? { trunk: concat(trunks) } : {}) };
+    const batch = { expert, prompts, candidates, pairs };
+    if (this.o.trunk === null) return batch;
+    return { ...batch, trunk: await cachedTrunk(groups, this.o.trainer, this.o.trunk) };
   }
 
   /** Accuracy and loss on validation; keeps the parameters if they are the best. */
@@ -269,14 +271,4 @@ function takesPart(chunk: Chunk, learner: number): boolean {
 /** A seed of its own for every pass, below 2^53. */
 function seedOf(seed: number, epoch: number, chunk: number, part: number): number {
   return ((seed % 1000) * 1000 + (epoch % 1000)) * 1e9 + (chunk % 1e6) * 1000 + (part % 1000);
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

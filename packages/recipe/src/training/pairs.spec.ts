@@ -186,7 +186,7 @@ const groups = fc
       key: `${i}`,
       prompts: [],
       candidates: [],
-      pairs: new Map(learners.map((learner) => [learner, [{ first: 0, second: 1 }]])),
+      pairs: new Map(learners.map((learner) => [learner, [{ first: 0, second: 1, record: good }]])),
       rows,
     })),
   );

@@ -1,9 +1,11 @@
 import type { LearningBatch, Trainer } from '@dmoerm/engine';
 import { softplus } from '@dmoerm/evaluation';
 import { chooseHead, fitPairHead, headScore, won, type EmbeddedPair, type ValueHead } from '../head';
+import { mergeGroups } from './batch';
 import { splitRows } from './chunks';
 import type { EncodedGroup } from './encode';
 import type { Learner } from './learn';
+import type { ValueCache } from './value-cache';
 
 /** Heads to begin with, and how often they are right on validation. */
 export interface ProbeHead {
@@ -19,6 +21,8 @@ export interface ProbeOptions {
   readonly valid: readonly EncodedGroup[];
   /** Experts read rows of their own (readout); else all have the base's embeddings, and one pass serves all. */
   readonly ownRows: boolean;
+  /** States below the first adapted layer, kept for training; null where the plan has none. */
+  readonly trunk: ValueCache | null;
   readonly maxRows: number;
   readonly onProgress?: (rows: number, allRows: number) => void;
 }
@@ -28,7 +32,7 @@ export interface ProbeOptions {
  * ends (Kumar et al., arXiv 2202.10054), and a small step of the adapter is not lost on a random head.
  */
 export async function fitProbeHeads(options: ProbeOptions): Promise<ProbeHead[]> {
-  const { trainer, learners, train, valid, ownRows, maxRows } = options;
+  const { trainer, learners, train, valid, ownRows, trunk, maxRows } = options;
   const experts = ownRows ? learners.map((_, i) => i) : [0];
   const pairs = learners.map(() => ({ train: [] as EmbeddedPair[], valid: [] as EmbeddedPair[] }));
   const allRows = [...train, ...valid].reduce((sum, { rows }) => sum + rows, 0);
@@ -38,7 +42,8 @@ export async function fitProbeHeads(options: ProbeOptions): Promise<ProbeHead[]>
     ['valid', valid],
   ] as const)
     for (const part of splitRows(groups, maxRows)) {
-      const batches = experts.map((expert): LearningBatch => ({ expert, ...merge(part), pairs: [] }));
+      const own = await mergeGroups(part, trainer, trunk);
+      const batches = experts.map((expert): LearningBatch => ({ expert, ...own, pairs: [] }));
       const results = await trainer.score(batches);
       learners.forEach(({ index }, i) => {
         const embeddings = results[ownRows ? i : 0]?.embeddings ?? new Float32Array(0);
@@ -58,17 +63,6 @@ export async function fitProbeHeads(options: ProbeOptions): Promise<ProbeHead[]>
 
 function margin(head: ValueHead, { chosen, rejected }: EmbeddedPair): number {
   return headScore(head, chosen) - headScore(head, rejected);
-}
-
-function merge(groups: readonly EncodedGroup[]): Pick<LearningBatch, 'prompts' | 'candidates'> {
-  const prompts: Int32Array[] = [];
-  const candidates: { prompt: number; tokens: Int32Array }[] = [];
-  for (const group of groups) {
-    for (const { prompt, tokens } of group.candidates)
-      candidates.push({ prompt: prompts.length + prompt, tokens });
-    prompts.push(...group.prompts);
-  }
-  return { prompts, candidates };
 }
 
 function embeddedPairs(

@@ -33,7 +33,8 @@ const scheduleSchema = z.strictObject({
   learning_rate: rate,
   /** Of heads; default ten times `learning_rate`. */
   head_learning_rate: rate.optional(),
-  epochs: count.default(3),
+  /** 0: nothing but the linear head that training would begin with. */
+  epochs: z.int().nonnegative().default(3),
   prompts_per_step: count.default(16),
   warmup: z.number().min(0).max(1).default(0.03),
   weight_decay: z.number().min(0).max(1).default(0.01),
@@ -82,6 +83,8 @@ const recipeSchema = z.strictObject({
   data: z.strictObject({
     /** JSON lines of pairs, plain or gzip; relative to the recipe. */
     pairs: z.array(z.string().min(1)).min(1),
+    /** JSON lines of prompts with their task, for the router alone: `{"messages", "label", "split", "source", "licence"}`. */
+    routes: z.array(z.string().min(1)).default([]),
     /** `permitted`: only rows whose licence permits shipping what learned from them. */
     licences: z.enum(['permitted', 'all']).default('permitted'),
     /** Most training prompts per task and source, those with the smallest hashes; validation: a third. */
@@ -122,7 +125,7 @@ const recipeSchema = z.strictObject({
   phase2: scheduleSchema.prefault({ learning_rate: 1e-4 }),
   phase3: z
     .strictObject({
-      hidden: count.default(16),
+      hidden: z.int().min(2).default(16),
       heads: count.default(4),
       epochs: count.default(8),
       learning_rate: rate.default(3e-4),
@@ -196,7 +199,11 @@ export function readRecipe(file: string): Recipe {
       typeof recipe.base !== 'string' || Object.hasOwn(KNOWN_BASES, recipe.base)
         ? recipe.base
         : resolve(folder, recipe.base),
-    data: { ...recipe.data, pairs: recipe.data.pairs.map((path) => resolve(folder, path)) },
+    data: {
+      ...recipe.data,
+      pairs: recipe.data.pairs.map((path) => resolve(folder, path)),
+      routes: recipe.data.routes.map((path) => resolve(folder, path)),
+    },
   };
 }
 

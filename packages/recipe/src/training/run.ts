@@ -3,10 +3,11 @@ import { performance } from 'node:perf_hooks';
 import { basename, join } from 'node:path';
 import { canonicalJson, hashFile, sha256, type BaseReference } from '@dmoerm/bundle';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
+import { createDataReader, mayShip, type RouteRow } from '@dmoerm/dataset';
 import { createTrainer, readLearned, type LearnerSpec, type Trainer } from '@dmoerm/engine';
 import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
 import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
-import { invocationTokens } from '../extract';
+import { invocationTokens } from './questions';
 import { makeBase } from '../pretraining/scratch-base';
 import { resolveRecipeBase } from './base';
 import { encodePairs, pairRenderer, type Encoded } from './encode';
@@ -15,11 +16,11 @@ import { readPairs, type PairRecord } from './pairs';
 import { fitProbeHeads } from './probe-head';
 import { listUnits, unitName, type Recipe, type RecipeTask, type Unit } from './recipe';
 import { selectPairs, type Selection, type TaskPairs } from './select';
-import { TrunkCache } from './trunk-cache';
 import { initialiseLora, loraShapes, putHead, readUnit, writeUnit, type UnitResult } from './units';
+import { ValueCache } from './value-cache';
 
 /** Rows of a training pass: about 0.7 MB each on a 135M base with every layer adapted. */
-const MAX_ROWS = 4096;
+export const MAX_ROWS = 4096;
 const CHECKPOINT_SECONDS = 60;
 
 /** Where a run happens. */
@@ -42,6 +43,8 @@ export interface Run {
   readonly options: RunOptions;
   readonly units: readonly Unit[];
   readonly selection: Selection;
+  /** Prompts with their task, for the router. */
+  readonly routes: readonly RouteRow[];
   readonly digests: Readonly<Record<string, string>>;
   readonly reference: BaseReference;
   readonly basePath: string;
@@ -58,8 +61,15 @@ export async function openRun(options: RunOptions): Promise<Run> {
   const { pairs, digests } = await readPairs(recipe.data.pairs);
   const selection = selectPairs(pairs, recipe);
   mkdirSync(folder, { recursive: true });
+  const routes: RouteRow[] = [];
   const files: Record<string, string> = {};
   for (const [path, digest] of Object.entries(digests)) files[basename(path)] = digest;
+  const reader = createDataReader();
+  for (const path of recipe.data.routes) {
+    const { rows, sha256: digest } = await reader.routes(path);
+    files[basename(path)] = digest;
+    for (const row of rows) if (recipe.data.licences === 'all' || mayShip(row)) routes.push(row);
+  }
   identify(options, files);
   const { path, reference } = await resolveRecipeBase(recipe, options.cacheDir, (scratch) =>
     makeBase(scratch, {
@@ -74,6 +84,7 @@ export async function openRun(options: RunOptions): Promise<Run> {
     options,
     units: listUnits(recipe),
     selection,
+    routes,
     digests: files,
     reference,
     basePath: path,
@@ -86,7 +97,18 @@ export async function openRun(options: RunOptions): Promise<Run> {
 function identify({ recipe, folder, version }: RunOptions, data: Readonly<Record<string, string>>): void {
   // Where things lie on this machine is no part of what they are; a base by its path is checked by what it gives.
   const base = typeof recipe.base === 'string' ? basename(recipe.base) : recipe.base;
-  const identity = { recipe: { ...recipe, base, data: { ...recipe.data, pairs: Object.keys(data) } }, data };
+  const identity = {
+    recipe: {
+      ...recipe,
+      base,
+      data: {
+        ...recipe.data,
+        pairs: recipe.data.pairs.map((path) => basename(path)),
+        routes: recipe.data.routes.map((path) => basename(path)),
+      },
+    },
+    data,
+  };
   const file = join(folder, 'run.json');
   const digest = sha256(canonicalJson(identity));
   if (!existsSync(file)) {
@@ -179,10 +201,7 @@ async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[])
   const skipped = encoded.train.skipped + encoded.valid.skipped;
   const left = skipped === 0 ? '' : `; ${skipped} pairs are longer than max_tokens and left out`;
   options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts${left}`);
-  const trunk =
-    plan.type === 'top_layers'
-      ? new TrunkCache(join(options.folder, 'trunks', await trunkKey(run, taskAdapter, plan.layers)))
-      : null;
+  const trunk = first ? null : await openTrunkCache(run, taskAdapter);
   try {
     await trainWith(run, trainer, {
       pairs,
@@ -205,7 +224,7 @@ interface Work {
   readonly specs: readonly LearnerSpec[];
   readonly learners: readonly Learner[];
   readonly encoded: { readonly train: Encoded; readonly valid: Encoded };
-  readonly trunk: TrunkCache | null;
+  readonly trunk: ValueCache | null;
   readonly label: string;
 }
 
@@ -226,6 +245,7 @@ async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> 
     train: relevant(train),
     valid: relevant(valid),
     ownRows: recipe.plan.type === 'readout' && work.units[0]?.capability !== null,
+    trunk: work.trunk,
     maxRows: MAX_ROWS,
     onProgress: (done, total) => options.onProgress?.(`${work.label}, probe`, done, total),
   });
@@ -287,6 +307,11 @@ function countPairs(groups: Encoded['groups'], learner: number): number {
   return groups.reduce((sum, { pairs }) => sum + (pairs.get(learner)?.length ?? 0), 0);
 }
 
+/** The task's overall preferences as tokens, by what they are for; their learner is 0. */
+export function encodeOverall({ opened, options }: Run, { overall }: TaskPairs): Encoded {
+  return encodePairs([overall], pairRenderer(opened, options.recipe.max_tokens));
+}
+
 /** The task's pairs as tokens; learners are the capabilities in order, or the task itself in phase 1. */
 function encodeTask(
   run: Run,
@@ -305,15 +330,17 @@ function encodeTask(
   return { train: part('train'), valid: part('valid') };
 }
 
-async function trunkKey(
+/** States that enter the first adapted layer, for all experts and epochs; null where every layer is adapted. */
+export async function openTrunkCache(
   { options, opened, reference }: Run,
   taskAdapter: string | null,
-  layers: number,
-): Promise<string> {
+): Promise<ValueCache | null> {
+  const { plan, max_tokens: tokens, weights } = options.recipe;
+  if (plan.type !== 'top_layers') return null;
   const adapter =
     taskAdapter === null ? '' : (await hashFile(join(taskAdapter, 'adapter_model.safetensors'))).sha256;
-  const { max_tokens: tokens, weights } = options.recipe;
-  return sha256(
-    canonicalJson([reference.digest, opened.template.digest, adapter, layers, tokens, weights]),
+  const key = sha256(
+    canonicalJson([reference.digest, opened.template.digest, adapter, plan.layers, tokens, weights]),
   ).slice(0, 16);
+  return new ValueCache(join(options.folder, 'trunks', key), 'bf16');
 }

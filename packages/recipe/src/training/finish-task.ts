@@ -1,11 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { Manifest } from '@dmoerm/bundle';
 import { writeSafetensors } from '@dmoerm/weights';
-import { aggregate, encodeAggregator, trainAggregator, type AggregatorOptions } from './aggregator';
-import type { Pair } from '@dmoerm/dataset';
+import { aggregate, encodeAggregator, trainAggregator, type AggregatorOptions } from '../aggregator';
 import { evaluateMargins, fitTemperature, type MarginsEvaluation } from '@dmoerm/evaluation';
-import type { EmbeddingCache } from './embeddings';
-import { headScore, type EmbeddedPair, type ValueHead } from './head';
+import { headScore, type EmbeddedPair, type ValueHead } from '../head';
+import type { JudgedPair } from './embed';
 
 /** A task whose experts are there. */
 export interface FinishedExperts {
@@ -23,9 +22,7 @@ export interface FinishedExperts {
     readonly head: ValueHead;
   }[];
   /** Overall preferences: train for the aggregator, valid for its choice and calibration, test for the measure. */
-  readonly overall: readonly Pair[];
-  /** The experts' embeddings of them. */
-  readonly cache: EmbeddingCache;
+  readonly overall: readonly JudgedPair[];
 }
 
 /**
@@ -34,21 +31,25 @@ export interface FinishedExperts {
  * @param put Registers a file of the bundle and says where to write it.
  */
 export async function finishTask(
-  { task, plan, taskAdapter, experts, overall, cache }: FinishedExperts,
+  { task, plan, taskAdapter, experts, overall }: FinishedExperts,
   options: AggregatorOptions,
   put: (path: string) => string,
   evaluations: MarginsEvaluation[],
 ): Promise<Manifest['tasks'][number]> {
   const K = experts.length;
-  const judged = embed(cache, overall);
   const part = (split: string): EmbeddedPair[] =>
-    judged.filter(({ row }) => row.split === split).map(({ pair }) => pair);
+    overall.filter(({ row }) => row.split === split).map(({ pair }) => pair);
   const train = part('train');
   const valid = part('valid');
   const d = (train[0]?.chosen.length ?? 0) / K;
   const slice = (u: Float32Array, k: number): Float32Array => u.subarray(k * d, (k + 1) * d);
-  const aggregator = trainAggregator(train, valid, options);
-  const test = judged.filter(({ row }) => row.split === 'test');
+  const aggregator = trainAggregator(
+    train,
+    valid,
+    experts.map(({ head }) => head),
+    options,
+  );
+  const test = overall.filter(({ row }) => row.split === 'test');
   for (const source of [...new Set(test.map(({ row }) => row.source))]) {
     const rows = test.filter(({ row }) => row.source === source);
     evaluations.push(
@@ -97,18 +98,6 @@ export async function finishTask(
     }),
     calibration: { reward_mean: rewards.mean, reward_std: rewards.std, temperature: fitTemperature(margins) },
   };
-}
-
-/** The pairs whose embeddings are there. */
-export function embed<P extends Pair>(
-  cache: EmbeddingCache,
-  rows: readonly P[],
-): { row: P; pair: EmbeddedPair }[] {
-  return rows.flatMap((row) => {
-    const chosen = cache.get(row.messages, row.chosen);
-    const rejected = cache.get(row.messages, row.rejected);
-    return chosen === null || rejected === null ? [] : [{ row, pair: { chosen, rejected } }];
-  });
 }
 
 function moments(values: readonly number[]): { mean: number; std: number } {

@@ -1,12 +1,11 @@
-import type { RoutedText } from './router';
-import { createRandom } from '@dmoerm/core';
+// Writes examples/recipes/made-up-routes.jsonl: node tools/made-up-routes.mjs > examples/recipes/made-up-routes.jsonl
 
 /**
  * A grammar of prompts written for this project: the permitted data shows each task in one or two forms only (a question always
  * with passages, a text always from a meaning representation), and a router trained on those alone would route by form.
  * `{x}` is replaced by one of the phrases of that name.
  */
-const PHRASES: Readonly<Record<string, readonly string[]>> = {
+const PHRASES = {
   topic: [
     'the tides',
     'photosynthesis',
@@ -134,7 +133,7 @@ const PHRASES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const FORMS: Readonly<Record<string, readonly string[]>> = {
+const FORMS = {
   chat: [
     'Hi, how are you today?',
     'I feel {mood} and I want to talk about {thing}.',
@@ -215,17 +214,38 @@ const FILLER = [
   'At the end the two friends agree and go home.',
 ];
 
-/** `count` different-looking prompts per task, the same for the same seed. */
-export function makeUpPrompts(tasks: readonly string[], count: number, seed: number): RoutedText[] {
-  const random = createRandom(seed);
-  const pick = (options: readonly string[]): string => options[Math.floor(random() * options.length)] ?? '';
-  const expand = (form: string): string =>
-    form.replace(/\{(\w+)\}/g, (_, name: string) =>
-      name === 'filler'
-        ? Array.from({ length: 2 + Math.floor(random() * 4) }, () => expand(pick(FILLER))).join(' ')
-        : pick(PHRASES[name] ?? []),
-    );
-  return tasks.flatMap((label) =>
-    Array.from({ length: count }, () => ({ label, text: expand(pick(FORMS[label] ?? [])) })),
+const COUNT = 250;
+
+// mulberry32: the same file in every run.
+let state = 1;
+const random = () => {
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), 1 | state);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};
+const pick = (options) => options[Math.floor(random() * options.length)];
+const expand = (form) =>
+  form.replace(/\{(\w+)\}/g, (_, name) =>
+    name === 'filler'
+      ? Array.from({ length: 2 + Math.floor(random() * 4) }, () => expand(pick(FILLER))).join(' ')
+      : pick(PHRASES[name]),
   );
+
+const seen = new Set();
+for (const [label, forms] of Object.entries(FORMS)) {
+  const wanted = seen.size + COUNT;
+  for (let tries = 0; seen.size < wanted && tries < 100 * COUNT; tries++) {
+    const text = expand(pick(forms));
+    if (seen.has(text)) continue;
+    seen.add(text);
+    const row = {
+      source: 'made-up',
+      licence: 'Apache-2.0',
+      label,
+      messages: [{ role: 'user', content: text }],
+      split: 'train',
+    };
+    process.stdout.write(`${JSON.stringify(row)}\n`);
+  }
 }

@@ -12,25 +12,28 @@ import { join } from 'node:path';
 import { toBfloat16 } from '@dmoerm/weights';
 
 /**
- * Hidden states that enter the first adapted layer, on disk in bfloat16: the layers below are computed once for all experts
- * and epochs (recipe, section 2.4). Append-only, data before index, as `EmbeddingCache`; the folder is keyed by everything
- * that decides the numbers.
+ * Numbers on disk by key, computed once: hidden states that enter the first adapted layer (recipe, section 2.4) in bfloat16,
+ * embeddings of the aggregator's pairs in float32. Append-only, data before its line in the index, so that what a killed run
+ * left is what the next one starts from. The folder is keyed by everything that decides the numbers.
  */
-export class TrunkCache {
+export class ValueCache {
   private readonly places = new Map<string, { offset: number; count: number }>();
   private readonly data: number;
   private readonly index: number;
   private end = 0;
 
-  constructor(folder: string) {
+  constructor(
+    folder: string,
+    private readonly type: 'bf16' | 'f32',
+  ) {
     mkdirSync(folder, { recursive: true });
-    const dataFile = join(folder, 'trunk.bf16');
+    const dataFile = join(folder, `values.${type}`);
     const indexFile = join(folder, 'index.txt');
     this.data = openSync(dataFile, existsSync(dataFile) ? 'r+' : 'w+');
     const { size } = fstatSync(this.data);
     for (const line of existsSync(indexFile) ? readFileSync(indexFile, 'utf8').split('\n') : []) {
       const [key = '', count = ''] = line.split(' ');
-      const bytes = Number(count) * 2;
+      const bytes = Number(count) * this.width;
       if (key === '' || !(bytes > 0) || this.end + bytes > size) continue;
       this.places.set(key, { offset: this.end, count: Number(count) });
       this.end += bytes;
@@ -38,21 +41,29 @@ export class TrunkCache {
     this.index = openSync(indexFile, 'a');
   }
 
-  /** The states under a key, computed if they are not there; always as they lie on disk. */
+  private get width(): number {
+    return this.type === 'bf16' ? 2 : 4;
+  }
+
+  has(key: string): boolean {
+    return this.places.has(key);
+  }
+
+  /** The numbers under a key, computed if they are not there; always as they lie on disk. */
   async get(key: string, compute: () => Promise<Float32Array>): Promise<Float32Array> {
     const place = this.places.get(key) ?? this.append(key, await compute());
-    const halves = new Uint16Array(place.count);
-    readSync(this.data, halves, 0, halves.byteLength, place.offset);
-    return toFloat32(halves);
+    const bytes = new Uint8Array(place.count * this.width);
+    readSync(this.data, bytes, 0, bytes.byteLength, place.offset);
+    return this.type === 'bf16' ? toFloat32(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
   }
 
   private append(key: string, values: Float32Array): { offset: number; count: number } {
-    const halves = toBfloat16(values);
-    writeSync(this.data, halves, 0, halves.byteLength, this.end);
-    writeSync(this.index, `${key} ${halves.length}\n`);
-    const place = { offset: this.end, count: halves.length };
+    const stored = this.type === 'bf16' ? toBfloat16(values) : values;
+    writeSync(this.data, stored, 0, stored.byteLength, this.end);
+    writeSync(this.index, `${key} ${values.length}\n`);
+    const place = { offset: this.end, count: values.length };
     this.places.set(key, place);
-    this.end += halves.byteLength;
+    this.end += stored.byteLength;
     return place;
   }
 
