@@ -6,6 +6,7 @@ import { meshCommand } from './mesh/command';
 import { plansCommand } from './plans/command';
 import { prefillCommand } from './prefill/command';
 import { startCommand } from './start/command';
+import { studyCommand } from './study/command';
 import { trainCommand } from './train/command';
 
 const program = new Command('npm run bench --')
@@ -21,6 +22,7 @@ program.addCommand(meshCommand());
 program.addCommand(plansCommand());
 program.addCommand(prefillCommand());
 program.addCommand(startCommand());
+program.addCommand(studyCommand());
 program.addCommand(trainCommand());
 
 program.parseAsync(process.argv).catch((error: unknown) => {

@@ -9,6 +9,11 @@ export { evaluateSuite } from './suites/evaluate-suite';
 export type { SuiteOptions, SuiteReport } from './suites/evaluate-suite';
 export { readSuite, SUITE_NAMES } from './suites/read-suite';
 // For other packages.
+export type { Arm } from './pairs/arm';
+export { accuracyOf, differenceOf } from './pairs/figures';
+export type { Accuracy, Clustered, Difference, Figure } from './pairs/figures';
+export { groupPairs } from './pairs/groups';
+export { plannedDifference } from './statistics/detectable';
 export { fitTemperature, softplus } from './calibration/temperature';
 export { bootstrapMean, evaluateMargins, formatMarginsEvaluations } from './pairs/margins-evaluation';
 export type { MarginsEvaluation } from './pairs/margins-evaluation';

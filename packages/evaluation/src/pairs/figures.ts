@@ -35,18 +35,21 @@ export interface Difference extends Figure {
   >;
 }
 
+/** What of a pair says which figures it belongs to. */
+export type Clustered = Pick<Pair, 'source' | 'task' | 'prompt_id'>;
+
 /** What figures stand on. */
-export interface FigureOptions {
-  readonly pairs: readonly Pair[];
+export interface FigureOptions<P extends Clustered = Pair> {
+  readonly pairs: readonly P[];
   /** What prompts are averaged over before their mean is taken: task or source. */
-  readonly categoryOf: (pair: Pair) => string;
+  readonly categoryOf: (pair: Clustered) => string;
   /** Leaves pairs out. */
   readonly take?: (pair: number) => boolean;
   readonly bootstrap: BootstrapOptions;
 }
 
 /** Accuracy of an arm on the pairs that all of its seeds judged: averaged within prompt, then prompts, then categories. */
-export function accuracyOf(arm: Arm, options: FigureOptions): Accuracy {
+export function accuracyOf(arm: Arm, options: FigureOptions<Clustered>): Accuracy {
   const groups = group(options, (pair) => covers(arm, pair));
   const [estimate] = bootstrap(groups.panel, [{ plus: toSide(arm, groups), minus: null }], options.bootstrap);
   const categories = Object.fromEntries(
@@ -60,7 +63,7 @@ export function accuracyOf(arm: Arm, options: FigureOptions): Accuracy {
 }
 
 /** `arm` minus `reference` on the pairs that all seeds of both judged. */
-export function differenceOf(arm: Arm, reference: Arm, options: FigureOptions): Difference {
+export function differenceOf(arm: Arm, reference: Arm, options: FigureOptions<Clustered>): Difference {
   const groups = group(options, (pair) => covers(arm, pair) && covers(reference, pair));
   const series = { plus: toSide(arm, groups), minus: toSide(reference, groups) };
   const [estimate] = bootstrap(groups.panel, [series], options.bootstrap);
@@ -92,10 +95,10 @@ export function toPlainFigure({ pairs, prompts, value, interval }: Figure): Figu
   return { pairs, prompts, value, interval };
 }
 
-function group({ pairs, categoryOf, take }: FigureOptions, covered: (pair: number) => boolean): PromptGroups {
+function group({ pairs, categoryOf, take }: FigureOptions<Clustered>, covered: (pair: number) => boolean): PromptGroups {
   return groupPairs(
     pairs,
-    (i) => categoryOf(pairs[i] as Pair),
+    (i) => categoryOf(pairs[i] as Clustered),
     (i) => covered(i) && (take?.(i) ?? true),
   );
 }

@@ -2,7 +2,7 @@ import { createRandom } from '@dmoerm/core';
 import type { Pair } from '@dmoerm/dataset';
 import fc from 'fast-check';
 import { longerWins, type Arm } from './arm';
-import { accuracyOf, differenceOf } from './figures';
+import { accuracyOf, differenceOf, type Clustered } from './figures';
 import { noJudgement, type Judgement } from './judge';
 import { lengthReport } from './length';
 import { evaluateMargins } from './margins-evaluation';
@@ -35,7 +35,7 @@ const arm = (name: string, ...seeds: number[][]): Arm => ({
 });
 const options = (pairs: readonly Pair[]) => ({
   pairs,
-  categoryOf: ({ task }: Pair) => task,
+  categoryOf: ({ task }: Clustered) => task,
   bootstrap: { draws: 50, seed: 1 },
 });
 

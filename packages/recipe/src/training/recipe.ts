@@ -89,6 +89,11 @@ const recipeSchema = z.strictObject({
     licences: z.enum(['permitted', 'all']).default('permitted'),
     /** Most training prompts per task and source, those with the smallest hashes; validation: a third. */
     max_prompts: count.optional(),
+    /**
+     * `strict`: the aggregator learns from prompts (40 %) that no expert has seen; `shared`: experts and aggregator learn from
+     * all.
+     */
+    shares: z.enum(['strict', 'shared']).default('strict'),
     /** Baseline: all pairs belong to this one task, whatever theirs is. */
     single_task: name.optional(),
     /**

@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly version: string;
   readonly threads: number;
   readonly checkpointSeconds?: number;
+  /** Folder of the states below the first adapted layer, which runs may share; default in `folder`. */
+  readonly trunks?: string;
   readonly onStage?: (stage: string) => void;
   readonly onProgress?: (label: string, done: number, total: number) => void;
 }
@@ -342,5 +344,5 @@ export async function openTrunkCache(
   const key = sha256(
     canonicalJson([reference.digest, opened.template.digest, adapter, plan.layers, tokens, weights]),
   ).slice(0, 16);
-  return new ValueCache(join(options.folder, 'trunks', key), 'bf16');
+  return new ValueCache(join(options.trunks ?? join(options.folder, 'trunks'), key), 'bf16');
 }

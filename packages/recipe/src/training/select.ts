@@ -9,7 +9,7 @@ const SHARE_A = 0.6;
 /** The pairs of one task. */
 export interface TaskPairs {
   readonly task: RecipeTask;
-  /** By capability: what its expert learns from (train, share A) and is stopped by (valid). */
+  /** By capability: what its expert learns from (train, of share A) and is stopped by (valid). */
   readonly experts: ReadonlyMap<string, readonly PairRecord[]>;
   /** Overall preferences of share A, and of validation: phase 1. */
   readonly first: readonly PairRecord[];
@@ -44,6 +44,7 @@ export function selectPairs(pairs: readonly PairRecord[], recipe: Recipe): Selec
     return selectTask(
       task,
       own.filter(({ tie }) => !tie),
+      sharesOf(recipe),
     );
   });
   return { tasks, unused: limited.length - used, unlicensed: all.length - permitted.length };
@@ -66,13 +67,25 @@ function relabel(pairs: readonly PairRecord[], { data, seed }: Recipe): readonly
   return own.map((row) => exchanged.get(row) ?? row);
 }
 
-function selectTask(task: RecipeTask, rows: readonly PairRecord[]): TaskPairs {
+/** Whether experts (A) and aggregator (C) may learn from a training pair. */
+interface Shares {
+  readonly experts: (row: PairRecord) => boolean;
+  readonly aggregator: (row: PairRecord) => boolean;
+}
+
+function sharesOf({ data }: Recipe): Shares {
+  if (data.shares === 'shared') return { experts: () => true, aggregator: () => true };
+  const isShareA = ({ prompt_id: id }: PairRecord): boolean => hashFraction(id, 'phase') < SHARE_A;
+  return { experts: isShareA, aggregator: (row) => !isShareA(row) };
+}
+
+function selectTask(task: RecipeTask, rows: readonly PairRecord[], shares: Shares): TaskPairs {
   const overall = rows.filter((row) => capabilityOf(row) === OVERALL);
   const experts = new Map(
     task.capabilities.map((capability) => {
       const labels = labelsOf(capability);
       const own = rows.filter(
-        (row) => capabilityOf(row) === labels && (row.split !== 'train' || isShareA(row)),
+        (row) => capabilityOf(row) === labels && (row.split !== 'train' || shares.experts(row)),
       );
       return [capability.name, own] as const;
     }),
@@ -87,7 +100,7 @@ function selectTask(task: RecipeTask, rows: readonly PairRecord[]): TaskPairs {
             'whose labels it learns (`labels`)',
         );
   for (const split of ['train', 'valid'] as const)
-    if (!overall.some((row) => row.split === split && (split !== 'train' || !isShareA(row))))
+    if (!overall.some((row) => row.split === split && (split !== 'train' || shares.aggregator(row))))
       throw invalidArgument(
         `tasks.${task.name}`,
         'NO_PAIRS',
@@ -96,13 +109,9 @@ function selectTask(task: RecipeTask, rows: readonly PairRecord[]): TaskPairs {
   return {
     task,
     experts,
-    first: overall.filter((row) => row.split !== 'train' || isShareA(row)),
-    overall: overall.filter((row) => row.split !== 'train' || !isShareA(row)),
+    first: overall.filter((row) => row.split !== 'train' || shares.experts(row)),
+    overall: overall.filter((row) => row.split !== 'train' || shares.aggregator(row)),
   };
-}
-
-function isShareA({ prompt_id: id }: PairRecord): boolean {
-  return hashFraction(id, 'phase') < SHARE_A;
 }
 
 /** Keeps the prompts with the smallest hashes of each task, source, capability and split; a third of them outside training. */

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, watch } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashFile, openBundle } from '@dmoerm/bundle';
+import { routeText } from '../router';
 import { finishRun } from './finish';
+import { fitRouter } from './fit-router';
 import { readRecipe, unitName } from './recipe';
 import { openRun, trainUnits, unitFolder, type Run, type RunOptions } from './run';
 import { specPairs, writeSpecRecipe } from './spec-data';
@@ -167,6 +169,56 @@ it('reversed labels teach the opposite; other seeds end elsewhere', async () => 
     );
   }
   expect(states[0]).not.toBe(states[1]);
+});
+
+it('routes teach the router; those whose licence does not permit shipping do not', async () => {
+  const tasks = ['chat', 'help'].map((name) => ({ name, capabilities: [{ name: 'polite' }] }));
+  const pairs = [
+    ...specPairs(30),
+    ...specPairs(30, 'help').map((row) => ({
+      ...row,
+      messages: [{ role: 'user' as const, content: `help ${row.prompt_id}` }],
+    })),
+  ];
+  const routes = Array.from({ length: 40 }, (_, i) => ({
+    messages: [{ role: 'user', content: `zebra number ${i}` }],
+    ...{ label: 'help', source: 'made-up', split: 'train' },
+    licence: i < 20 ? 'CC0' : 'none-stated',
+  }));
+  await writeFile(join(folder, 'routes.jsonl'), routes.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const run = async (name: string, data: object): Promise<Run> =>
+    open(await writeSpecRecipe(folder, pairs, { tasks, data: { pairs: ['pairs.jsonl'], ...data } }), name);
+  const help = (run: Run): number => {
+    const { router } = fitRouter(run);
+    return routeText(router, 'zebra number 99')[router.labels.indexOf('help')] ?? NaN;
+  };
+  const without = await run('without', {});
+  const permitted = await run('permitted', { routes: ['routes.jsonl'] });
+  const all = await run('all', { routes: ['routes.jsonl'], licences: 'all' });
+  expect([without, permitted, all].map((one) => one.routes.length)).toEqual([0, 20, 40]);
+  expect(help(permitted)).toBeGreaterThan(help(without) + 0.1);
+});
+
+it('no epochs: the head that training would begin with, and an adapter that changes nothing', async () => {
+  const changes = { phase2: { learning_rate: 1e-3, epochs: 0 } };
+  const run = await open(await writeSpecRecipe(folder, specPairs(60), changes), 'run');
+  for (const { steps, best, probe } of await trainUnits(run)) {
+    expect([steps, best.step]).toEqual([0, 0]);
+    expect(best.accuracy).toBeCloseTo(probe, 6);
+  }
+});
+
+it('shared: experts and aggregator learn from the same prompts', async () => {
+  const prompts = async (shares: string): Promise<[number, number]> => {
+    const file = await writeSpecRecipe(folder, specPairs(60), { data: { pairs: ['pairs.jsonl'], shares } });
+    const [task] = (await open(file, shares)).selection.tasks;
+    const trains = (rows: readonly { split: string }[] = []): number =>
+      rows.filter(({ split }) => split === 'train').length;
+    return [trains(task?.experts.get('polite')), trains(task?.overall)];
+  };
+  const [experts, aggregator] = await prompts('strict');
+  expect(experts + aggregator).toBe(36);
+  expect(await prompts('shared')).toEqual([36, 36]);
 });
 
 it('pairs that are all too long are refused before training', async () => {
