@@ -1,4 +1,4 @@
-// `npm run demo [-- --json FILE]`: builds what is missing, fetches the base, scores examples/conversations.jsonl through the mesh.
+// `npm run demo [-- --json FILE]`: builds what is missing, scores examples/conversations.jsonl through the mesh.
 import { spawnSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { build, ROOT } from './steps.mjs';
@@ -10,8 +10,6 @@ const dmoerm = (args, stdout = 'inherit') =>
     stdio: ['ignore', stdout, 'inherit'],
   }).status;
 
-process.stdout.write('fetching the base (98 MB, once)\n');
-if (dmoerm(['base', 'pull', 'smollm2-135m']) !== 0) process.exit(3);
 process.stdout.write('starting router, expert and aggregator, scoring examples/conversations.jsonl\n\n');
 const json = process.argv.indexOf('--json');
 const score = ['score', 'examples/conversations.jsonl'];

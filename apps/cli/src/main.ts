@@ -23,8 +23,9 @@ const program = new Command('dmoerm')
     'after',
     `
 Examples:
-  dmoerm base pull smollm2-135m            fetch the base of the default bundle (98 MB, once)
-  dmoerm score examples/conversations.jsonl
+  dmoerm score examples/conversations.jsonl   with the small default bundle: nothing is fetched
+  dmoerm base pull smollm2-135m            fetch a better base (98 MB, once), then
+  dmoerm score examples/conversations.jsonl --bundle smollm2-135m
   dmoerm serve --ready-file /tmp/ready     the whole mesh on this machine
   dmoerm label pairs.jsonl --output runs/labels --model NAME   capability labels from a language model (OPENAI_BASE_URL)
   dmoerm eval --data FOLDER                accuracy on preference pairs, with baselines

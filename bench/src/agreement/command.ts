@@ -25,8 +25,8 @@ const TYPES: readonly WeightType[] = ['bf16', 'int8', 'stored'];
 export function agreementCommand(): Command {
   return new Command('agreement')
     .description(
-      'What a weight type costs in rewards: scores real preference pairs with float32 and with each type, through the default\n' +
-        'bundle, and compares. Resumes what an earlier run scored (.tools/bench/agreement). Speed is of this run alone.',
+      'What a weight type costs in rewards: scores real preference pairs with float32 and with each type, through a bundle,\n' +
+        'and compares. Resumes what an earlier run scored (.tools/bench/agreement). Speed is of this run alone.',
     )
     .option('--data <folder>', 'preferences, capability_pairs, ratings and routes (.jsonl.gz)')
     .option('--pairs <n>', 'size of the sample', parseCount, 2000)
@@ -36,7 +36,7 @@ export function agreementCommand(): Command {
         .argParser(parseTypes)
         .default(TYPES, TYPES.join()),
     )
-    .option('--bundle <ref>', 'directory, digest or known name', 'default')
+    .option('--bundle <ref>', 'directory, digest or known name', 'smollm2-135m')
     .option('--base <file>', "another file of the bundle's base, e.g. of another quantisation")
     .option('--isa <name>', 'of the engine', 'auto')
     .option('--threads <n>', 'of the engine; 0: all cores', Number, 0)

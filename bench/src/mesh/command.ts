@@ -11,7 +11,7 @@ export function meshCommand(): Command {
         "against the engine alone, in turns. Starts `dmoerm serve` on loopback. The expert's settings ($DMOERM_EXPERT_WEIGHT_TYPE,\n" +
         '$DMOERM_EXPERT_ISA, $DMOERM_EXPERT_MAX_BATCH_TOKENS) count for both.',
     )
-    .option('--bundle <ref>', 'directory, digest or known name', 'default');
+    .option('--bundle <ref>', 'directory, digest or known name', 'smollm2-135m');
   return addCommonOptions(command).action(async (options: CommonOptions & { bundle: string }) => {
     const size = options.quick
       ? { rounds: 1, requests: 30, items: 16 }

@@ -5,8 +5,8 @@ import { canonicalJson, sha256 } from './digest';
 import { openBundle } from './bundle';
 import { pullBase } from './pull';
 
-/** The bundle that the repository carries, with the base left out: what is wrong is found before the base is asked for. */
-const DEFAULT = join(__dirname, '..', '..', '..', 'bundles', 'default');
+/** A bundle that the repository carries without its base: what is wrong is found before the base is asked for. */
+const CARRIED = join(__dirname, '..', '..', '..', 'bundles', 'smollm2-135m');
 
 describe('openBundle refuses what is not the bundle that was made', () => {
   let folder: string;
@@ -26,7 +26,7 @@ describe('openBundle refuses what is not the bundle that was made', () => {
   beforeEach(() => {
     cacheDir = mkdtempSync(join(tmpdir(), 'dmoerm-bundle-'));
     folder = join(cacheDir, 'bundle');
-    cpSync(DEFAULT, folder, { recursive: true });
+    cpSync(CARRIED, folder, { recursive: true });
   });
   afterEach(() => rmSync(cacheDir, { recursive: true }));
 
