@@ -55,7 +55,7 @@ export async function activateBundle(
             call.listBundles({}).then(({ bundles }) => bundles),
           ),
         );
-        const { bundle } = await at(target, call.loadBundle({ reference }));
+        const { bundle } = await at(target, call.loadBundle({ reference, pinned: false }));
         if (bundle === undefined) throw badAnswer(target);
         loaded.push(bundle);
         onStep(target, 'loaded');

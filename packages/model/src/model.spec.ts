@@ -82,6 +82,19 @@ describe('truncation', () => {
     expect((await model.evaluate(items.slice(0, 1))).items).toHaveLength(1);
   });
 
+  it('leaves a readout the positions of what it appends: the longest candidate that is not refused is scored', async () => {
+    const positions = (await openBase(bundle.basePath)).config.maxPositions;
+    const manifest = { ...bundle.manifest, max_tokens: positions };
+    await using whole = await loadModel({ ...bundle, manifest }, { threads: 1 });
+    for (const task of ['qa', 'chat']) {
+      const prepare = (length: number) => whole.prepare(task, item(['a'.repeat(length)]));
+      let length = 1;
+      while (prepare(length + 1).candidates[0]?.type === 'tokens') length++;
+      const { items: got } = await whole.evaluate([prepare(length)]);
+      expect(got[0]).toMatchObject([{ type: 'outputs' }]);
+    }
+  });
+
   it('drops the oldest turns for the candidate that needs it, not for the others', async () => {
     const kept = { truncation: 'keep_end' } as const;
     const [short, cut] = await outputs('chat', item(['it moves', long], kept));

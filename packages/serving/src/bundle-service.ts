@@ -6,7 +6,9 @@ import type { RevisionInfo, Revisions } from './revisions';
 /** The operators' API to a service's revisions. */
 export function bindBundleService(revisions: Revisions<AsyncDisposable>): ServiceBinding {
   return bindService(bundleV1.BundleServiceService, {
-    loadBundle: async ({ reference }) => ({ bundle: toBundle(await revisions.load(reference)) }),
+    loadBundle: async ({ reference, pinned }) => ({
+      bundle: toBundle(await revisions.load(reference, pinned)),
+    }),
     activateBundle: async ({ revision }) => ({ bundle: toBundle(revisions.activate(revision)) }),
     listBundles: async () => ({ bundles: revisions.list().map(toBundle) }),
     unloadBundle: async ({ revision }) => {
@@ -16,7 +18,7 @@ export function bindBundleService(revisions: Revisions<AsyncDisposable>): Servic
   });
 }
 
-function toBundle({ revision, name, active }: RevisionInfo): bundleV1.Bundle {
+function toBundle({ revision, name, active, bytes, pinned }: RevisionInfo): bundleV1.Bundle {
   const { ACTIVE, LOADED } = bundleV1.Bundle_State;
-  return { revision, name, state: active ? ACTIVE : LOADED };
+  return { revision, name, state: active ? ACTIVE : LOADED, bytes: BigInt(bytes), pinned };
 }

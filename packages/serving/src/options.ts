@@ -1,7 +1,13 @@
 import type { ConfigOption } from '@dmoerm/config';
-import { homedir } from 'node:os';
+import { homedir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+
+/** Bytes that this process may use: of the container, if there is one. */
+function memory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
 
 const address = z.string().regex(/^.+:\d{1,5}$/, 'must be host:port');
 
@@ -17,6 +23,11 @@ export const SERVICE_OPTIONS = {
     default: join(homedir(), '.cache', 'dmoerm'),
     env: 'DMOERM_CACHE',
     why: 'Where base models are kept that bundles refer to by digest.',
+  },
+  maxBundleBytes: {
+    schema: z.int().positive(),
+    default: Math.floor(memory() / 2),
+    why: 'Memory for resident revisions, bytes; a load beyond it evicts idle ones or is refused. Default: half of what there is.',
   },
   listen: {
     schema: address,

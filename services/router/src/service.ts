@@ -1,3 +1,4 @@
+import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1, expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
@@ -26,7 +27,14 @@ export function createRouterService(
     maxMessageBytes,
   });
   const runner = createOnnxRunner();
-  const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });
+  const revisions = new Revisions(
+    {
+      open: openBundle,
+      bytes: ({ manifest }) => bytesUnder(manifest, 'router/'),
+      prepare: (bundle) => loadRouterModel(bundle, runner),
+    },
+    config.maxBundleBytes,
+  );
   const router = new Router({
     revisions,
     admission: new Admission(config),
