@@ -25,18 +25,23 @@ const LINGER_MS = 1_000;
  */
 export function guardConnections(server: Server, limits: ConnectionLimits): void {
   for (const http2Server of http2Servers(server)) {
-    const unused = new Map<string, NodeJS.Timeout>();
+    // Connections that have made no call yet: how to close them, and when.
+    const unused = new Map<string, { close: () => void; readonly timer: NodeJS.Timeout }>();
+    const forget = (key: string): void => {
+      clearTimeout(unused.get(key)?.timer);
+      unused.delete(key);
+    };
     http2Server.prependListener('connection', (socket: Socket) => {
       const key = peerOf(socket);
-      unused.set(
-        key,
-        setTimeout(() => socket.destroy(), limits.firstCallMs),
-      );
-      socket.once('close', () => forget(unused, key));
+      const timer = setTimeout(() => unused.get(key)?.close(), limits.firstCallMs);
+      unused.set(key, { close: () => socket.destroy(), timer });
+      socket.once('close', () => forget(key));
     });
     http2Server.on('session', (session) => {
       const key = peerOf(session.socket);
-      session.once('stream', () => forget(unused, key));
+      const entry = unused.get(key);
+      if (entry !== undefined) entry.close = () => close(session);
+      session.once('stream', () => forget(key));
       limitPings(session);
       retire(session, limits.maxAgeMs * (0.9 + Math.random() / 5));
     });
@@ -55,9 +60,11 @@ function peerOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'r
   return `${remoteAddress} ${remotePort}`;
 }
 
-function forget(timers: Map<string, NodeJS.Timeout>, key: string): void {
-  clearTimeout(timers.get(key));
-  timers.delete(key);
+/** Announces the end, so that a call sent at this moment is made again elsewhere, and does not wait for the peer's. */
+function close(session: ServerHttp2Session): void {
+  if (session.closed) return;
+  session.close();
+  setTimeout(() => session.destroy(), LINGER_MS).unref();
 }
 
 function limitPings(session: ServerHttp2Session): void {
@@ -81,9 +88,7 @@ function retire(session: ServerHttp2Session, ageMs: number): void {
   let streams = 0;
   let old = false;
   const closeIfIdle = (): void => {
-    if (!old || streams > 0 || session.closed) return;
-    session.close();
-    setTimeout(() => session.destroy(), LINGER_MS).unref();
+    if (old && streams === 0) close(session);
   };
   session.on('stream', (stream: ServerHttp2Stream) => {
     streams += 1;

@@ -98,7 +98,7 @@ async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(ALGORITHM, true, [
     'sign',
     'verify',
-  ]) as Promise<webcrypto.CryptoKeyPair>;
+  ]);
 }
 
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
