@@ -10,7 +10,7 @@ const LIMITS = {
   'grpc.max_connection_idle_ms': 60_000,
   'grpc.enable_channelz': 0,
 };
-const FIRST_CALL_MS = 10_000;
+const FIRST_CALL_MS = 8_000;
 const MAX_AGE_MS = 180_000;
 
 /**

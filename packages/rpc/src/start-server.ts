@@ -1,6 +1,7 @@
 import { metrics } from '@dmoerm/telemetry';
 import { Server, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServerOptions as GrpcOptions, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { setMaxListeners } from 'node:events';
 import type { Access } from './access';
 import type { ServiceBinding } from './bind-service';
 import { guardConnections } from './connections';
@@ -37,9 +38,9 @@ export interface ServerLimits {
 export const DEFAULT_LIMITS: ServerLimits = {
   maxMessageBytes: 8 << 20,
   maxConcurrentStreams: 1_000,
-  bodyTimeoutMs: 10_000,
+  bodyTimeoutMs: 8_000,
   maxConnectionIdleMs: 300_000,
-  firstCallMs: 10_000,
+  firstCallMs: 8_000,
   maxConnectionAgeMs: 180_000,
 };
 
@@ -89,6 +90,8 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   // What grpc-js would print on stderr, we throw or count.
   setLogVerbosity(logVerbosity.NONE);
   const draining = new AbortController();
+  // Every stream listens to it.
+  setMaxListeners(0, draining.signal);
   const inFlight = new InFlight();
   const health = new Health(options.healthServices);
   const definitions = services.map(({ definition }) => definition);
