@@ -123,6 +123,24 @@ describe('certificates', () => {
       });
   });
 
+  it.each<[string, () => Promise<CertificateFilesOf>]>([
+    [
+      'of another authority',
+      async () =>
+        (await createAuthority(join(folder, 'other'), 'mesh')).issue('server', { names: ['IP:127.0.0.1'] }),
+    ],
+    ['of another name', () => authority.issue('elsewhere', { names: ['DNS:elsewhere'] })],
+    ['that has expired', () => authority.issue('old', { names: ['IP:127.0.0.1'], days: [-2, -1] })],
+    ['for clients only', () => authority.issue('client', { names: ['IP:127.0.0.1'], usages: ['client'] })],
+  ])('%s make a client turn away from the server', async (_, issue) => {
+    const { address, callers } = await serve({ tls: { ...serverTls(), ...(await issue()) } });
+    const call = loopback
+      .expert(address, { tls: clientTls(router), timeoutMs: 1_000 })
+      .call.evaluate(request());
+    expect((await failureOf(call)).code).toBe('UNAVAILABLE');
+    expect(callers).toEqual([]);
+  });
+
   it('are read again when they change; a half-done rotation changes nothing', async () => {
     const next = await createAuthority(folder, 'next');
     const live = await authority.issue('live', { names: ['IP:127.0.0.1'] });

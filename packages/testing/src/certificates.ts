@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 
@@ -31,12 +31,35 @@ export interface Authority {
   readonly ca: string;
   /** Issues a certificate to the files `<name>.crt` and `<name>.key`; a second time replaces them, as a rotation does. */
   issue(name: string, options: CertificateOptions): Promise<CertificateFilesOf>;
+  /** The same, signed by a certificate of this authority that may not sign. */
+  issueUnder(
+    parent: CertificateFilesOf,
+    name: string,
+    options: CertificateOptions,
+  ): Promise<CertificateFilesOf>;
+}
+
+/** A certificate signed by its own key. */
+export async function selfSign(
+  folder: string,
+  name: string,
+  options: CertificateOptions,
+): Promise<CertificateFilesOf> {
+  const keys = await generateKeys();
+  return write(
+    folder,
+    name,
+    keys,
+    await sign(options, { name, publicKey: keys.publicKey }, { name: `CN=${name}`, keys }),
+    '',
+  );
 }
 
 let serial = 1;
 
 /** Makes an authority whose files lie in `folder`. */
 export async function createAuthority(folder: string, name: string): Promise<Authority> {
+  mkdirSync(folder, { recursive: true });
   const keys = await generateKeys();
   const root = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: nextSerial(),
@@ -51,31 +74,67 @@ export async function createAuthority(folder: string, name: string): Promise<Aut
   });
   const ca = join(folder, `${name}.ca.crt`);
   replace(ca, root.toString('pem'));
-  const issue: Authority['issue'] = async (
-    file,
-    { names, usages = ['server', 'client'], days = [-1, 1] },
-  ) => {
-    const own = await generateKeys();
-    const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: nextSerial(),
-      subject: `CN=${file}`,
-      issuer: root.subject,
-      ...validity(days),
-      signingKey: keys.privateKey,
-      publicKey: own.publicKey,
-      signingAlgorithm: ALGORITHM,
-      extensions: [
-        new x509.BasicConstraintsExtension(false),
-        new x509.ExtendedKeyUsageExtension(usages.map((usage) => USAGES[usage])),
-        new x509.SubjectAlternativeNameExtension(names.map(toName)),
-      ],
-    });
-    const paths = { certificate: join(folder, `${file}.crt`), key: join(folder, `${file}.key`) };
-    replace(paths.key, await exportKey(own.privateKey));
-    replace(paths.certificate, certificate.toString('pem'));
-    return paths;
+  const own: Signer = { name: root.subject, keys };
+  const issueBy = async (signer: Signer, file: string, options: CertificateOptions, chain: string) => {
+    const pair = await generateKeys();
+    return write(
+      folder,
+      file,
+      pair,
+      await sign(options, { name: file, publicKey: pair.publicKey }, signer),
+      chain,
+    );
   };
-  return { ca, issue };
+  return {
+    ca,
+    issue: (file, options) => issueBy(own, file, options, ''),
+    issueUnder: async (parent, file, options) => {
+      const chain = readFileSync(parent.certificate, 'utf8');
+      const privateKey = await importKey(readFileSync(parent.key, 'utf8'));
+      const { subject } = new x509.X509Certificate(chain);
+      return issueBy({ name: subject, keys: { privateKey } }, file, options, chain);
+    },
+  };
+}
+
+interface Signer {
+  readonly name: string;
+  readonly keys: Pick<webcrypto.CryptoKeyPair, 'privateKey'>;
+}
+
+function sign(
+  { names, usages = ['server', 'client'], days = [-1, 1] }: CertificateOptions,
+  subject: { readonly name: string; readonly publicKey: webcrypto.CryptoKey },
+  signer: Signer,
+): Promise<x509.X509Certificate> {
+  return x509.X509CertificateGenerator.create({
+    serialNumber: nextSerial(),
+    subject: `CN=${subject.name}`,
+    issuer: signer.name,
+    ...validity(days),
+    signingKey: signer.keys.privateKey,
+    publicKey: subject.publicKey,
+    signingAlgorithm: ALGORITHM,
+    extensions: [
+      new x509.BasicConstraintsExtension(false),
+      new x509.ExtendedKeyUsageExtension(usages.map((usage) => USAGES[usage])),
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names.map(toName))]),
+    ],
+  });
+}
+
+/** @param chain PEM of the certificates that go behind this one. */
+async function write(
+  folder: string,
+  name: string,
+  keys: webcrypto.CryptoKeyPair,
+  certificate: x509.X509Certificate,
+  chain: string,
+): Promise<CertificateFilesOf> {
+  const paths = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+  replace(paths.key, await exportKey(keys.privateKey));
+  replace(paths.certificate, `${certificate.toString('pem')}\n${chain}`);
+  return paths;
 }
 
 const USAGES = { server: x509.ExtendedKeyUsage.serverAuth, client: x509.ExtendedKeyUsage.clientAuth };
@@ -101,6 +160,11 @@ async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   const der = await webcrypto.subtle.exportKey('pkcs8', key);
   return `-----BEGIN PRIVATE KEY-----\n${Buffer.from(der).toString('base64')}\n-----END PRIVATE KEY-----\n`;
+}
+
+async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64');
+  return webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']);
 }
 
 /** Whole or not at all, as those do it who rotate certificates. */
