@@ -133,7 +133,7 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
         renderer: {
           promptTokens: template.promptTokens,
           candidateTokens: template.candidateTokens,
-          renderedTokens: tokenizer.encodeRendered,
+          renderedTokens: (text) => tokenizer.encodeRendered(text),
           maxTokens,
           cost: (prompt, candidates) =>
             rowsPerToken * (prompt + candidates.reduce((a, b) => a + b, 0)) +
