@@ -35,7 +35,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const script = join(__dirname.replace(/\/src\//, '/dist/'), 'edge-server.js');
   const child = fork(script, [JSON.stringify(options)], {
     execArgv: ['--expose-gc'],
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   const [{ address }] = (await once(child, 'message')) as [{ address: string }];
   return {

@@ -11,6 +11,8 @@ export const rewardPath = (method: string): string => `/dmoerm.reward.v1.RewardS
 /** How a call beneath gRPC ended: a gRPC status, `closed` if stream or connection was closed without one, or not at all. */
 export interface RawAnswer {
   readonly status: number | 'closed' | 'hang';
+  /** The messages that came, in their frames. */
+  readonly body: Buffer;
   /** From the first byte of the request, milliseconds. */
   readonly ms: number;
 }
@@ -48,17 +50,18 @@ export function answerOf(stream: ClientHttp2Stream, timeoutMs: number): Promise<
   const begin = performance.now();
   return new Promise((resolve) => {
     const timer = setTimeout(() => end('hang'), timeoutMs);
+    const chunks: Buffer[] = [];
     const note = (headers: Record<string, unknown>): void => {
       if (headers['grpc-status'] !== undefined) end(Number(headers['grpc-status']));
     };
     const end = (status: RawAnswer['status']): void => {
       clearTimeout(timer);
-      resolve({ status, ms: performance.now() - begin });
+      resolve({ status, body: Buffer.concat(chunks), ms: performance.now() - begin });
     };
     stream.on('response', note);
     stream.on('trailers', note);
     stream.on('close', () => end('closed'));
-    stream.resume();
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   });
 }
 
