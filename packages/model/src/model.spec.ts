@@ -50,6 +50,11 @@ describe.each(SPEC_TASKS.map(({ name }) => name))('%s', (task) => {
     expect(together[1]).toMatchObject({ error: { reason: 'EMPTY_CANDIDATE', field: 'candidates[1]' } });
     expect(together[2]).toMatchObject({ error: { reason: 'TOO_LONG', field: 'candidates[2]' } });
   });
+
+  it('scores a candidate of a prompt that the caller has rendered', async () => {
+    const prompt = { type: 'text', text: 'why do rivers bend?' } as const;
+    expect(await outputs(task, item(['they do'], { prompt }))).toMatchObject([{ type: 'outputs' }]);
+  });
 });
 
 describe('truncation', () => {

@@ -133,7 +133,7 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
         renderer: {
           promptTokens: template.promptTokens,
           candidateTokens: template.candidateTokens,
-          renderedTokens: tokenizer.encodeRendered,
+          renderedTokens: (text) => tokenizer.encodeRendered(text),
           // What a readout appends needs positions too.
           maxTokens: Math.min(maxTokens, base.config.maxPositions - longest(experts)),
           cost: (prompt, candidates) =>

@@ -2,11 +2,12 @@ import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1, expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
-import { Revisions, createHost } from '@dmoerm/serving';
+import { Revisions, createHost, peerTls } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
 import { Admission } from './admission';
 import type { RouterConfig } from './config';
 import { bindRewardService } from './handler';
+import { Quotas } from './quotas';
 import { Router } from './router';
 import { loadRouterModel } from './router-model';
 
@@ -16,15 +17,19 @@ export function createRouterService(
   openBundle: RevisionSource<unknown>['open'],
 ): Service {
   const { peerMessageBytes: maxMessageBytes } = config;
+  const tls = peerTls(config);
+  const secured = tls === null ? {} : { tls };
   const expert = connect(expertV1.ExpertServiceService, {
     target: config.expert,
     timeoutMs: config.expertTimeoutMs,
     maxMessageBytes,
+    ...secured,
   });
   const aggregator = connect(aggregatorV1.AggregatorServiceService, {
     target: config.aggregator,
     timeoutMs: config.aggregatorTimeoutMs,
     maxMessageBytes,
+    ...secured,
   });
   const runner = createOnnxRunner();
   const revisions = new Revisions(
@@ -38,6 +43,7 @@ export function createRouterService(
   const router = new Router({
     revisions,
     admission: new Admission(config),
+    quotas: new Quotas(),
     peers: { expert: expert.call, aggregator: aggregator.call },
     chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
     maxCandidates: config.maxCandidates,

@@ -1,4 +1,8 @@
 import type { Figure } from '../figure';
+import { R12 } from './r12-mtls';
+import { R6 } from './r6-fuzz';
+import { R7 } from './r7-slow-clients';
+import { R8 } from './r8-oversize';
 
 /** All figures, in the order of their numbers. */
-export const FIGURES: readonly Figure[] = [];
+export const FIGURES: readonly Figure[] = [R6, R7, R8, R12];
