@@ -1,8 +1,10 @@
 import type { Figure } from '../figure';
+import { R11 } from './r11-hot-swap';
 import { R12 } from './r12-mtls';
 import { R6 } from './r6-fuzz';
 import { R7 } from './r7-slow-clients';
 import { R8 } from './r8-oversize';
+import { R9 } from './r9-corrupt-weights';
 
 /** All figures, in the order of their numbers. */
-export const FIGURES: readonly Figure[] = [R6, R7, R8, R12];
+export const FIGURES: readonly Figure[] = [R6, R7, R8, R9, R11, R12];
