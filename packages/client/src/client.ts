@@ -14,6 +14,8 @@ export interface ClientOptions {
   readonly address: string;
   /** Longest time of one call, waits for a full queue included, milliseconds. Default 10 minutes. */
   readonly timeoutMs?: number;
+  /** Whether to wait and call again while the router's queue is full. Default true; a load generator must not. */
+  readonly patient?: boolean;
 }
 
 /** How to make one call. */
@@ -47,7 +49,12 @@ const CALLS_AT_ONCE = 4;
 const MAX_ANSWER_BYTES = 64 << 20;
 
 /** Connects to a router; the connection is made by the first call. */
-export function createClient({ address, timeoutMs = DEFAULT_TIMEOUT_MS }: ClientOptions): Client {
+export function createClient({
+  address,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+  patient = true,
+}: ClientOptions): Client {
+  const persist: typeof withPatience = patient ? withPatience : (again) => again();
   const { call, waitForReady, close } = connect(rewardV1.RewardServiceService, {
     target: address,
     timeoutMs,
@@ -65,7 +72,7 @@ export function createClient({ address, timeoutMs = DEFAULT_TIMEOUT_MS }: Client
       const deadline = Date.now() + timeoutMs;
       const again = () =>
         call.batchScore({ items }, { timeoutMs: deadline - Date.now(), ...(signal && { signal }) });
-      const { results } = await withPatience(again, deadline, signal);
+      const { results } = await persist(again, deadline, signal);
       if (results.length !== items.length) throw badAnswer('another number of items');
       return results.map(fromItemResult);
     } catch (cause) {
@@ -80,7 +87,7 @@ export function createClient({ address, timeoutMs = DEFAULT_TIMEOUT_MS }: Client
       const request = toRequest(item);
       const again = () =>
         call.score(request, { timeoutMs: deadline - Date.now(), ...(signal && { signal }) });
-      return fromResponse(await withPatience(again, deadline, signal));
+      return fromResponse(await persist(again, deadline, signal));
     },
     batchScore: async (items, options = {}) => {
       if (items.length === 0) return [];
