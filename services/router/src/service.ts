@@ -1,12 +1,12 @@
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1, expertV1 } from '@dmoerm/protos';
-import { connect } from '@dmoerm/rpc';
 import { Revisions, createHost } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
 import { Admission } from './admission';
 import type { RouterConfig } from './config';
 import { bindRewardService } from './handler';
 import { Router } from './router';
+import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';
 
 /** The router service: the public API in front of experts and aggregator. */
@@ -15,22 +15,34 @@ export function createRouterService(
   openBundle: RevisionSource<unknown>['open'],
 ): Service {
   const { peerMessageBytes: maxMessageBytes } = config;
-  const expert = connect(expertV1.ExpertServiceService, {
+  const { expertTimeoutMs, aggregatorTimeoutMs, silenceMs } = config;
+  const hedgeShare = config.hedgePercent / 100;
+  const common = { maxMessageBytes, silenceMs, hedgeShare };
+  const experts = new Replicas(expertV1.ExpertServiceService, {
+    ...common,
+    peer: 'expert',
     target: config.expert,
-    timeoutMs: config.expertTimeoutMs,
-    maxMessageBytes,
+    timeoutMs: expertTimeoutMs,
   });
-  const aggregator = connect(aggregatorV1.AggregatorServiceService, {
+  const aggregators = new Replicas(aggregatorV1.AggregatorServiceService, {
+    ...common,
+    peer: 'aggregator',
     target: config.aggregator,
-    timeoutMs: config.aggregatorTimeoutMs,
-    maxMessageBytes,
+    timeoutMs: aggregatorTimeoutMs,
   });
   const runner = createOnnxRunner();
   const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });
   const router = new Router({
     revisions,
     admission: new Admission(config),
-    peers: { expert: expert.call, aggregator: aggregator.call },
+    peers: {
+      evaluate: (request, context) => {
+        const candidates = request.items.reduce((sum, item) => sum + item.candidates.length, 0);
+        return experts.call((calls, options) => calls.evaluate(request, options), candidates, context);
+      },
+      aggregate: (request, context) =>
+        aggregators.call((calls, options) => calls.aggregate(request, options), 1, context),
+    },
     chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
     maxCandidates: config.maxCandidates,
   });
@@ -41,11 +53,11 @@ export function createRouterService(
     maxMessageBytes: config.maxMessageBytes,
     peersReady: async () => {
       const deadline = Date.now() + config.peersTimeoutMs;
-      await Promise.all([expert.waitForReady(deadline), aggregator.waitForReady(deadline)]);
+      await Promise.all([experts.waitForReady(deadline), aggregators.waitForReady(deadline)]);
     },
     close: async () => {
-      expert.close();
-      aggregator.close();
+      experts.close();
+      aggregators.close();
       await runner[Symbol.asyncDispose]();
     },
   });
