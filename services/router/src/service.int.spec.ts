@@ -388,6 +388,25 @@ describe('a missing aggregator', () => {
   });
 });
 
+describe('a missing expert', () => {
+  it('leaves the reward of the other task with soft routing, alone and degraded', async () => {
+    expert.before = ({ task }) => {
+      if (task === 'qa') throw unavailable();
+    };
+    const [score] = scores(
+      await client.call.score(item('hello, a query', ['four'], { routing: Routing.SOFT })),
+    );
+    expect(score).toMatchObject({ reward: 4, degraded: true, route: { task: 'chat' } });
+  });
+
+  it('is an error and no number where no other task has a share', async () => {
+    expert.before = () => {
+      throw unavailable();
+    };
+    await expect(client.call.score(item('hello', ['four']))).rejects.toMatchObject({ reason: 'NO_REPLICA' });
+  });
+});
+
 describe('overload', () => {
   it('refuses what exceeds the items in flight with QUEUE_FULL and RetryInfo, and recovers', async () => {
     const small = await start('--max-in-flight-items', '3');

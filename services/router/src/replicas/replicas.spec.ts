@@ -4,7 +4,7 @@ import type { CallContext } from '@dmoerm/rpc';
 import { logger, metrics } from '@dmoerm/telemetry';
 import { once, setMaxListeners } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startSpecExpert, unavailable } from '../spec-peers';
 import type { SpecPeer } from '../spec-peers';
@@ -153,7 +153,8 @@ describe('calls to replicas', () => {
 describe('a replica that says nothing', () => {
   it('loses its calls to another after two silences', async () => {
     // It accepts connections, as the kernel does for a frozen process.
-    const frozen = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    const sockets: Socket[] = [];
+    const frozen = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
     await once(frozen, 'listening');
     const { call } = open([`127.0.0.1:${(frozen.address() as AddressInfo).port}`, ...addresses(1)]);
     try {
@@ -161,6 +162,7 @@ describe('a replica that says nothing', () => {
       expect(taken()[0]).toBe(4);
     } finally {
       frozen.close();
+      for (const socket of sockets) socket.destroy();
     }
   });
 

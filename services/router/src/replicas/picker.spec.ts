@@ -1,7 +1,5 @@
 import fc from 'fast-check';
-import { Hedging } from './hedging';
 import { Picker } from './picker';
-import { parseTarget, resolveTarget } from './target';
 
 const NONE: ReadonlySet<never> = new Set();
 
@@ -59,66 +57,5 @@ describe('Picker', () => {
     expect(waits.at(-1)).toBe(2000);
     picker.succeeded(one);
     expect(picker.failed(one, 'unreachable')).toBe(first);
-  });
-});
-
-describe('Hedging', () => {
-  it('never spends more than its share of the calls, however they come', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.boolean(), { minLength: 100, maxLength: 2000 }),
-        fc.double({ min: 0, max: 0.5, noNaN: true }),
-        (steps, share) => {
-          const hedging = new Hedging(share);
-          let calls = 0;
-          let hedges = 0;
-          for (const isCall of steps)
-            if (isCall) {
-              hedging.called();
-              calls += 1;
-            } else if (hedging.take()) hedges += 1;
-          expect(hedges).toBeLessThanOrEqual(calls * share + 1e-6);
-        },
-      ),
-    );
-  });
-
-  it('spends all of its share when every call is late', () => {
-    const hedging = new Hedging(0.05);
-    let hedges = 0;
-    for (let i = 0; i < 1000; i++) {
-      hedging.called();
-      if (hedging.take()) hedges += 1;
-    }
-    expect(hedges).toBe(50);
-  });
-
-  it('knows the 95th percentile of the last answers, and nothing before there are enough', () => {
-    const hedging = new Hedging(0.05);
-    for (let i = 0; i < 20; i++) hedging.answered(1);
-    expect(hedging.delayMs).toBeNull();
-    for (let round = 0; round < 4; round++) for (let ms = 1; ms <= 100; ms++) hedging.answered(ms);
-    expect(Math.abs((hedging.delayMs ?? 0) - 95)).toBeLessThanOrEqual(2);
-    expect(new Hedging(0).delayMs).toBeNull();
-  });
-});
-
-describe('targets', () => {
-  it.each([
-    ['127.0.0.1:50051', { type: 'name', host: '127.0.0.1', port: '50051' }],
-    ['dns:///experts.svc:50051', { type: 'name', host: 'experts.svc', port: '50051' }],
-    ['dns://1.1.1.1/experts:1', { type: 'name', host: 'experts', port: '1' }],
-    ['ipv4:127.0.0.1:1,127.0.0.1:2', { type: 'fixed', addresses: ['127.0.0.1:1', '127.0.0.1:2'] }],
-  ])('%s', (text, target) => {
-    expect(parseTarget(text)).toEqual(target);
-  });
-
-  it.each(['', 'host', 'host:', 'a:1,b:2', 'ipv4:a,b:1', 'unix:/tmp/x'])('refuses "%s"', (text) => {
-    expect(() => parseTarget(text)).toThrow(expect.objectContaining({ reason: 'BAD_TARGET' }));
-  });
-
-  it('a name is all of its addresses', async () => {
-    const found = await resolveTarget(parseTarget('experts:7'), async () => ['10.0.0.1', 'fd00::1']);
-    expect(found).toEqual(['10.0.0.1:7', '[fd00::1]:7']);
   });
 });
