@@ -4,6 +4,8 @@ import { rewardV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
 import { chunkRequests } from './chunk';
 import { badAnswer, fromItemResult, fromModel, fromResponse, fromRoute } from './from-response';
+import { ItemStream } from './item-stream';
+import type { StreamItem, StreamResult } from './item-stream';
 import { withPatience } from './patience';
 import { toPrompt, toRequest } from './to-request';
 import type { ItemResult, ModelInfo, Route, ScoreItem, ScoredItem } from './types';
@@ -14,7 +16,7 @@ export interface ClientOptions {
   readonly address: string;
   /** Longest time of one call, waits for a full queue included, milliseconds. Default 10 minutes. */
   readonly timeoutMs?: number;
-  /** Whether to wait and call again while the router's queue is full. Default true; a load generator must not. */
+  /** Whether to wait and call again while the router's queue is full or it restarts. Default true; a load generator must not. */
   readonly patient?: boolean;
 }
 
@@ -33,6 +35,15 @@ export interface Client {
    * @throws DmoermError only if the server cannot be asked for its limits.
    */
   batchScore(items: readonly ScoreItem[], options?: CallOptions): Promise<ItemResult[]>;
+  /**
+   * Scores items as they come, over one stream; results come in any order. A stream that breaks is resumed: items with an
+   * answer are not asked again, and each item is answered once. Items are taken only as fast as the router takes them.
+   * @throws DmoermError if the router stays away; what `items` throws.
+   */
+  streamScore(
+    items: AsyncIterable<StreamItem> | Iterable<StreamItem>,
+    options?: CallOptions,
+  ): AsyncGenerator<StreamResult, void, void>;
   /** Classifies a conversation without scoring it. */
   route(prompt: Prompt, options?: CallOptions): Promise<Route & { readonly revision: string }>;
   /** Describes the model that serves. */
@@ -103,6 +114,10 @@ export function createClient({
       };
       await Promise.all(Array.from({ length: CALLS_AT_ONCE }, work));
       return results.flat();
+    },
+    streamScore: (items, options = {}) => {
+      const stream = new ItemStream(items, (requests) => call.streamScore(requests, options));
+      return stream.results(Infinity, options.signal);
     },
     route: async (prompt, options) => {
       const { route, revision } = await call.route({ prompt: toPrompt(prompt) }, options);
