@@ -71,6 +71,7 @@ async function load(file: string, options: LoadOptions): Promise<LoadRun> {
   const client = createClient({ address, timeoutMs: deadline * 1e3, patient: false });
   try {
     await client.waitForReady(Date.now() + CONNECT_MS);
+    process.stderr.write(`sending ${arrivals.length} calls in ${seconds} s\n`);
     return await runLoad(arrivals, scoreWork(client, oracle), options.fault);
   } finally {
     client.close();
