@@ -1,5 +1,6 @@
 import type { Figure } from '../figure';
 import { R1 } from './r1-killed-replicas';
+import { R2 } from './r2-rolling-restart';
 
 /** All figures, in the order of their numbers. */
-export const FIGURES: readonly Figure[] = [R1];
+export const FIGURES: readonly Figure[] = [R1, R2];

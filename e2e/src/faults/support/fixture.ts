@@ -14,8 +14,8 @@ export interface Fixture {
 
 /** Candidates of each conversation: so many calls come at once when as many ranks share them. */
 export const CANDIDATES = 64;
-/** Of a candidate: with the prompt around it a call of one has about 1 KB. */
-const CANDIDATE_BYTES = 500;
+/** Of a candidate: the spec bundle's conversations have at most 256 tokens. */
+const CANDIDATE_BYTES = 80;
 const ITEMS = 6;
 /** The spec bundle's tasks with a learned aggregator, by the word that routes to them. */
 const WORDS = ['hello', 'query'];

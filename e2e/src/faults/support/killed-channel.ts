@@ -1,4 +1,4 @@
-import { expertV1 } from '@dmoerm/protos';
+import { commonV1, expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
 import { Client, credentials } from '@grpc/grpc-js';
 
@@ -46,13 +46,15 @@ export function stockChannel(target: string): Caller {
 }
 
 /** A message of about so many bytes that an expert answers at once: a conversation that it refuses, unread. */
-export function messageOf(revision: string, bytes: number): expertV1.EvaluateRequest {
+export function messageOf(bytes: number): expertV1.EvaluateRequest {
   return expertV1.EvaluateRequest.fromPartial({
     task: 'chat',
-    revision,
     items: [
       {
-        prompt: { $case: 'conversation', value: { messages: [{ role: 9, content: 'x'.repeat(bytes) }] } },
+        prompt: {
+          $case: 'conversation',
+          value: { messages: [{ role: commonV1.Role.ASSISTANT, content: 'x'.repeat(bytes) }] },
+        },
         candidates: ['y'],
       },
     ],

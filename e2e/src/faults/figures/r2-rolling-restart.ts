@@ -1,0 +1,118 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expertV1 } from '@dmoerm/protos';
+import { connect } from '@dmoerm/rpc';
+import type { Figure, Outcome, Size } from '../figure';
+import { Cluster } from '../support/cluster';
+import { fixture } from '../support/fixture';
+import { describeCalls, makeOracle, startLoad } from '../support/load-process';
+import { end, type ServiceName } from '../support/service-process';
+
+/** Restarts of each process; how long a long call takes and how often its client asks for a sign of life. */
+const SIZES = {
+  quick: { rounds: 1, callMs: 2_500, keepaliveMs: 800 },
+  short: { rounds: 2, callMs: 6_000, keepaliveMs: 2_000 },
+  full: { rounds: 10, callMs: 6_000, keepaliveMs: 2_000 },
+};
+const REPLICAS = 2;
+const SERVICES: readonly ServiceName[] = ['router', 'expert', 'aggregator'];
+/** About what a process takes to drain and start again on a slow machine, milliseconds: so long is sent. */
+const RESTART_MS = 2_500;
+const LONG_CALLS = 8;
+const SLOW_EXPERT = join(__dirname, '..', '..', '..', 'dist', 'faults', 'support', 'slow-expert.js');
+
+/** R2: a rolling restart costs no call. */
+export const R2: Figure = {
+  id: 'R2',
+  title: 'rolling restart',
+  threshold:
+    'SIGTERM to every process, one after the other, under load and under 6 s calls with keepalive: 0 failed, exit 0',
+  measure: async (size) => {
+    const [mesh, long] = [await underLoad(size), await underLongCalls(size, 'drain')];
+    return { holds: mesh.holds && long.holds, figure: `mesh: ${mesh.figure}; long calls: ${long.figure}` };
+  },
+  control: (size) => underLongCalls(size, 'stock'),
+};
+
+async function underLoad(size: Size): Promise<Outcome> {
+  const { rounds } = SIZES[size];
+  const files = await fixture();
+  await using cluster = await Cluster.start(files, {
+    experts: REPLICAS,
+    aggregators: REPLICAS,
+    routers: REPLICAS,
+  });
+  const target = cluster.target('router');
+  const oracle = await makeOracle(files, target);
+  const seconds = (rounds * SERVICES.length * REPLICAS * RESTART_MS) / 1e3;
+  const load = await startLoad(files, oracle, {
+    target,
+    burstsPerS: 3,
+    seconds,
+    ranks: 8,
+    deadlineS: 30,
+    seed: 2,
+  });
+  const statuses: unknown[] = [];
+  for (let round = 0; round < rounds; round++)
+    for (const name of SERVICES)
+      for (let n = 0; n < REPLICAS; n++) statuses.push(await cluster.replace(name, n, 'SIGTERM'));
+  const calls = await load.calls;
+  const good = calls.every(({ code, wrong, degraded }) => code === 'OK' && !wrong && !degraded);
+  return {
+    holds: good && statuses.every((status) => status === 0),
+    figure: `${describeCalls(calls)}, ${statuses.length} restarts, ${statuses.filter((status) => status !== 0).length} not with status 0`,
+  };
+}
+
+async function underLongCalls(size: Size, kind: 'drain' | 'stock'): Promise<Outcome> {
+  const { rounds, callMs, keepaliveMs } = SIZES[size];
+  const replicas = await Promise.all(Array.from({ length: REPLICAS }, () => startSlow(kind, callMs)));
+  const target = `ipv4:${replicas.map(({ address }) => address).join(',')}`;
+  const { call, close } = connect(expertV1.ExpertServiceService, { target, keepaliveMs });
+  let over = false;
+  let calls = 0;
+  let failed = 0;
+  const work = async (): Promise<void> => {
+    while (!over) {
+      calls += 1;
+      await call.evaluate(expertV1.EvaluateRequest.create({ task: 'chat' })).catch(() => (failed += 1));
+    }
+  };
+  try {
+    const working = Promise.all(Array.from({ length: LONG_CALLS }, work));
+    const statuses: unknown[] = [];
+    for (let n = 0; n < rounds * REPLICAS; n++) {
+      // The calls are under way, on both replicas.
+      await sleep(callMs / 5);
+      const old = replicas[n % REPLICAS];
+      if (old === undefined) continue;
+      statuses.push(await end(old.child, 'SIGTERM'));
+      replicas[n % REPLICAS] = await startSlow(kind, callMs, old.address);
+    }
+    over = true;
+    await working;
+    return {
+      holds: failed === 0 && statuses.every((status) => status === 0),
+      figure: `${failed} failed of ${calls} of ${callMs / 1e3} s over ${statuses.length} restarts (${kind})`,
+    };
+  } finally {
+    over = true;
+    close();
+    for (const { child } of replicas) await end(child, 'SIGKILL');
+  }
+}
+
+async function startSlow(
+  kind: string,
+  callMs: number,
+  address = '127.0.0.1:0',
+): Promise<{ readonly child: ChildProcess; readonly address: string }> {
+  const child = spawn(process.execPath, [SLOW_EXPERT, kind, address, `${callMs}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+  return { child, address: line.toString().trim() };
+}
