@@ -22,7 +22,7 @@ const KEEPALIVE_TIMEOUT_MS = 5_000;
 const CHANNEL_RETRY_BUFFER_BYTES = 256 << 20;
 /** A restarted replica should be found again within seconds. */
 const FIRST_RECONNECT_BACKOFF_MS = 100;
-const MAX_RECONNECT_BACKOFF_MS = 2_000;
+const MAX_RECONNECT_BACKOFF_MS = 1_000;
 const RETRY_POLICY = {
   maxAttempts: 4,
   initialBackoff: '0.05s',

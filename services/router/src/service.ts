@@ -9,6 +9,11 @@ import { Router } from './router';
 import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';
 
+/** Without experts there is no reward: a restart is waited for. */
+const EXPERTS_AWAY_MS = 5_000;
+/** Without an aggregator there is the lesser rule. */
+const AGGREGATORS_AWAY_MS = 1_000;
+
 /** The router service: the public API in front of experts and aggregator. */
 export function createRouterService(
   config: RouterConfig,
@@ -23,12 +28,14 @@ export function createRouterService(
     peer: 'expert',
     target: config.expert,
     timeoutMs: expertTimeoutMs,
+    awayMs: EXPERTS_AWAY_MS,
   });
   const aggregators = new Replicas(aggregatorV1.AggregatorServiceService, {
     ...common,
     peer: 'aggregator',
     target: config.aggregator,
     timeoutMs: aggregatorTimeoutMs,
+    awayMs: AGGREGATORS_AWAY_MS,
   });
   const runner = createOnnxRunner();
   const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });

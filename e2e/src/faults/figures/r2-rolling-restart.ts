@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
@@ -28,7 +29,7 @@ export const R2: Figure = {
   id: 'R2',
   title: 'rolling restart',
   threshold:
-    'SIGTERM to every process, one after the other, under load and under 6 s calls with keepalive: 0 failed, exit 0',
+    'SIGTERM to every process, one after the other, under load and under 6 s calls with keepalive: 0 failed, 0 begun twice, exit 0',
   measure: async (size) => {
     const [mesh, long] = [await underLoad(size), await underLongCalls(size, 'drain')];
     return { holds: mesh.holds && long.holds, figure: `mesh: ${mesh.figure}; long calls: ${long.figure}` };
@@ -69,7 +70,10 @@ async function underLoad(size: Size): Promise<Outcome> {
 
 async function underLongCalls(size: Size, kind: 'drain' | 'stock'): Promise<Outcome> {
   const { rounds, callMs, keepaliveMs } = SIZES[size];
-  const replicas = await Promise.all(Array.from({ length: REPLICAS }, () => startSlow(kind, callMs)));
+  let begun = 0;
+  const start = (address?: string): Promise<SlowExpert> =>
+    startSlow(kind, callMs, () => (begun += 1), address);
+  const replicas = await Promise.all(Array.from({ length: REPLICAS }, () => start()));
   const target = `ipv4:${replicas.map(({ address }) => address).join(',')}`;
   const { call, close } = connect(expertV1.ExpertServiceService, { target, keepaliveMs });
   let over = false;
@@ -90,13 +94,14 @@ async function underLongCalls(size: Size, kind: 'drain' | 'stock'): Promise<Outc
       const old = replicas[n % REPLICAS];
       if (old === undefined) continue;
       statuses.push(await end(old.child, 'SIGTERM'));
-      replicas[n % REPLICAS] = await startSlow(kind, callMs, old.address);
+      replicas[n % REPLICAS] = await start(old.address);
     }
     over = true;
     await working;
     return {
-      holds: failed === 0 && statuses.every((status) => status === 0),
-      figure: `${failed} failed of ${calls} of ${callMs / 1e3} s over ${statuses.length} restarts (${kind})`,
+      // A call that is dropped is made again by our client: it is not lost, but its work is.
+      holds: failed === 0 && begun === calls && statuses.every((status) => status === 0),
+      figure: `${failed} failed and ${begun - calls} begun twice of ${calls} of ${callMs / 1e3} s over ${statuses.length} restarts (${kind})`,
     };
   } finally {
     over = true;
@@ -105,14 +110,22 @@ async function underLongCalls(size: Size, kind: 'drain' | 'stock'): Promise<Outc
   }
 }
 
+interface SlowExpert {
+  readonly child: ChildProcess;
+  readonly address: string;
+}
+
 async function startSlow(
   kind: string,
   callMs: number,
+  onCall: () => void,
   address = '127.0.0.1:0',
-): Promise<{ readonly child: ChildProcess; readonly address: string }> {
+): Promise<SlowExpert> {
   const child = spawn(process.execPath, [SLOW_EXPERT, kind, address, `${callMs}`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [line] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-  return { child, address: line.toString().trim() };
+  const lines = createInterface(child.stdout);
+  const [line] = (await once(lines, 'line')) as [string];
+  lines.on('line', onCall);
+  return { child, address: line };
 }

@@ -1,5 +1,6 @@
 // An expert in a process of its own whose every answer takes a while: `node slow-expert.js drain|stock ADDRESS MILLISECONDS`.
-// On SIGTERM it drains as the services do, or (stock) calls tryShutdown of grpc-js and nothing else. Prints its address.
+// On SIGTERM it drains as the services do, or (stock) calls tryShutdown of grpc-js and nothing else. Prints its
+// address, and a line for each call that it begins.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expertV1 } from '@dmoerm/protos';
 import { DEFAULT_LIMITS, bindService, startServer } from '@dmoerm/rpc';
@@ -11,6 +12,7 @@ const GRACE_MS = 20_000;
 const [, , kind, address = '', milliseconds] = process.argv;
 
 async function answer(): Promise<expertV1.EvaluateResponse> {
+  process.stdout.write('call\n');
   await sleep(Number(milliseconds));
   return expertV1.EvaluateResponse.create();
 }

@@ -47,15 +47,29 @@ describe('Picker', () => {
     expect(picker.failed(one, 'unreachable')).not.toBeNull();
   });
 
-  it('looks for the ejected later each time, never later than two seconds, and sooner again after an answer', () => {
+  it('looks for the ejected later each time, never later than half a second, and sooner again after an answer', () => {
     const [one] = workers(0);
     if (!one) throw new Error('none');
     const picker = of([one]);
     const first = picker.failed(one, 'unreachable');
     const waits = Array.from({ length: 20 }, () => picker.stillGone(one));
     expect(waits.every((wait, i) => wait >= (waits[i - 1] ?? first ?? 0))).toBe(true);
-    expect(waits.at(-1)).toBe(2000);
+    expect(waits.at(-1)).toBe(500);
     picker.succeeded(one);
     expect(picker.failed(one, 'unreachable')).toBe(first);
+  });
+
+  it('knows since when all have been away, and wakes who waits when one is back', async () => {
+    const [one, two] = workers(0, 0);
+    if (!one || !two) throw new Error('none');
+    const picker = of([one, two]);
+    picker.failed(one, 'unreachable');
+    expect(picker.allAwaySince).toBeNull();
+    picker.failed(two, 'unreachable');
+    expect(picker.allAwaySince).not.toBeNull();
+    const waited = picker.whenBack(60_000);
+    picker.succeeded(two);
+    await waited;
+    expect(picker.allAwaySince).toBeNull();
   });
 });

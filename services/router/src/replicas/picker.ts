@@ -10,7 +10,7 @@ export type Doubt = 'unreachable' | 'internal';
 /** Failures of our own code may be the request's fault: only a row of them speaks against the replica. */
 const INTERNAL_IN_A_ROW = 3;
 const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 2_000;
+const LONGEST_BACKOFF_MS = 500;
 
 interface State {
   internal: number;
@@ -26,6 +26,8 @@ interface State {
 export class Picker<W extends Worker> {
   /** The one chosen longest ago first. */
   private readonly states = new Map<W, State>();
+  private waiting: (() => void)[] = [];
+  private awaySince: number | null = null;
 
   /** All replicas. */
   get workers(): readonly W[] {
@@ -35,6 +37,7 @@ export class Picker<W extends Worker> {
   /** A new replica takes work at once. */
   add(worker: W): void {
     this.states.set(worker, { internal: 0, ejections: 0, ejected: false });
+    this.awake();
   }
 
   /** A replica that is no more. */
@@ -63,7 +66,26 @@ export class Picker<W extends Worker> {
   /** The replica answered. */
   succeeded(worker: W): void {
     const state = this.states.get(worker);
-    if (state) Object.assign(state, { internal: 0, ejections: 0, ejected: false });
+    if (!state) return;
+    const wasEjected = state.ejected;
+    Object.assign(state, { internal: 0, ejections: 0, ejected: false });
+    if (wasEjected) this.awake();
+  }
+
+  /** Since when all replicas have been ejected, as `performance.now()`; null if one is well, or there is none. */
+  get allAwaySince(): number | null {
+    return this.awaySince;
+  }
+
+  /** Resolves when a replica is well again or a new one comes, or after `ms`. */
+  whenBack(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** The replica failed. Returns after how many milliseconds to look whether it is back, or null if it stays. */
@@ -73,6 +95,7 @@ export class Picker<W extends Worker> {
     if (doubt === 'internal' && ++state.internal < INTERNAL_IN_A_ROW) return null;
     if (state.ejected) return null;
     state.ejected = true;
+    if ([...this.states.values()].every(({ ejected }) => ejected)) this.awaySince ??= performance.now();
     return backoff(state.ejections++);
   }
 
@@ -80,6 +103,11 @@ export class Picker<W extends Worker> {
   stillGone(worker: W): number {
     const state = this.states.get(worker);
     return backoff(state ? state.ejections++ : 0);
+  }
+
+  private awake(): void {
+    this.awaySince = null;
+    for (const wake of this.waiting.splice(0)) wake();
   }
 
   private isBetter(worker: W, than: W): boolean {

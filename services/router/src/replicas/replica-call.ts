@@ -12,6 +12,8 @@ export interface CallParts<D extends Definition> {
   readonly peer: string;
   readonly picker: Picker<Replica<D>>;
   readonly hedging: Hedging;
+  /** How long a call waits for the first replica to come back after the last has gone, milliseconds. */
+  readonly awayMs: number;
   /** Told of a replica that failed in a way that speaks against it. */
   readonly onDoubt: (replica: Replica<D>, doubt: Doubt) => void;
 }
@@ -116,13 +118,16 @@ export class ReplicaCall<D extends Definition, T> {
     }
   }
 
-  /** A replica not tried yet; when all were tried, after a pause, any. */
+  /** A replica not tried yet; when all were tried, any, after one is back or after a pause. */
   private async next(): Promise<Replica<D> | null> {
-    const { picker } = this.parts;
+    const { picker, awayMs } = this.parts;
     const fresh = picker.pick(this.tried);
     if (fresh !== null) return fresh;
-    const pauseMs = FIRST_PAUSE_MS * 2 ** Math.max(0, this.attempts - 1);
-    await sleep(pauseMs * (0.5 + Math.random()));
+    const pauseMs = FIRST_PAUSE_MS * 2 ** Math.max(0, this.attempts - 1) * (0.5 + Math.random());
+    // All may be restarting, one after the other. Of a service that has been away for longer nothing is hoped for.
+    const since = picker.allAwaySince;
+    const hopeMs = since === null ? 0 : since + awayMs - performance.now();
+    await (hopeMs > pauseMs ? picker.whenBack(hopeMs) : sleep(pauseMs));
     this.tried.clear();
     return picker.pick(this.tried);
   }

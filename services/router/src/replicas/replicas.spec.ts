@@ -41,6 +41,7 @@ function open(addresses: readonly string[], options: Partial<ReplicasOptions> = 
     peer: 'expert',
     target,
     silenceMs: 200,
+    awayMs: 300,
     hedgeShare: 0,
     ...options,
   });

@@ -19,6 +19,8 @@ export interface ReplicasOptions extends Pick<ConnectOptions, 'timeoutMs' | 'max
   readonly target: string;
   /** After how long a silent replica is asked for a sign of life, and again how long it has for it, milliseconds. */
   readonly silenceMs: number;
+  /** How long calls wait when all replicas have just gone, milliseconds. */
+  readonly awayMs: number;
   /** Share of calls that may be asked a second replica when the first is late. */
   readonly hedgeShare: number;
   /** Finds addresses; default the system's resolver. */
@@ -53,7 +55,7 @@ export class Replicas<D extends Definition> {
   /** Calls a replica, see `ReplicaCall`. @param work units of work, for balancing. @throws DmoermError */
   async call<T>(attempt: Attempt<D, T>, work: number, context: CallContext): Promise<T> {
     if (this.picker.workers.length === 0) await this.resolve();
-    const { peer } = this.options;
+    const { peer, awayMs } = this.options;
     const { picker, hedging } = this;
     const onDoubt: ConstructorParameters<typeof ReplicaCall<D, T>>[0]['onDoubt'] = (replica, doubt) => {
       const lookAfterMs = picker.failed(replica, doubt);
@@ -61,7 +63,7 @@ export class Replicas<D extends Definition> {
       if (doubt === 'unreachable' && performance.now() - this.resolvedAt > RESOLVE_SOON_MS)
         void this.resolve();
     };
-    return new ReplicaCall({ peer, picker, hedging, onDoubt }, attempt, work, context).run();
+    return new ReplicaCall({ peer, picker, hedging, awayMs, onDoubt }, attempt, work, context).run();
   }
 
   /** Resolves when a replica is connected. @throws DmoermError UNAVAILABLE at `deadline`, epoch milliseconds. */
