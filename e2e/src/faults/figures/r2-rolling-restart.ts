@@ -13,14 +13,14 @@ import { end, type ServiceName } from '../support/service-process';
 
 /** Restarts of each process; how long a long call takes and how often its client asks for a sign of life. */
 const SIZES = {
-  quick: { rounds: 1, callMs: 2_500, keepaliveMs: 800 },
+  quick: { rounds: 1, callMs: 1_500, keepaliveMs: 500 },
   short: { rounds: 2, callMs: 6_000, keepaliveMs: 2_000 },
   full: { rounds: 10, callMs: 6_000, keepaliveMs: 2_000 },
 };
 const REPLICAS = 2;
 const SERVICES: readonly ServiceName[] = ['router', 'expert', 'aggregator'];
 /** About what a process takes to drain and start again on a slow machine, milliseconds: so long is sent. */
-const RESTART_MS = 2_500;
+const RESTART_MS = 1_600;
 const LONG_CALLS = 8;
 const SLOW_EXPERT = join(__dirname, '..', '..', '..', 'dist', 'faults', 'support', 'slow-expert.js');
 
