@@ -71,6 +71,29 @@ describe('a unary call', () => {
   });
 });
 
+describe('a client that tries replicas itself', () => {
+  it('makes one attempt only', async () => {
+    let attempts = 0;
+    const { address } = await loopback.serveExpert(async () => {
+      attempts += 1;
+      throw new DmoermError({ code: 'UNAVAILABLE', reason: 'LOADING', message: 'not yet' });
+    });
+    await failureOf(loopback.expert(address, { retries: false }).call.evaluate(request()));
+    expect(attempts).toBe(1);
+  });
+});
+
+describe('checkHealth', () => {
+  it('tells serving from not serving, and from nobody there', async () => {
+    const server = await loopback.serveExpert(async () => OK_RESPONSE);
+    const client = loopback.expert(server.address);
+    expect(await client.checkHealth(2_000)).toBe(false);
+    server.setServing('readiness', true);
+    expect(await client.checkHealth(2_000)).toBe(true);
+    await expect(loopback.expert(NOBODY).checkHealth(2_000)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
 describe('a stream', () => {
   const echo = async function* (requests: AsyncIterable<{ itemId: string }>) {
     for await (const { itemId } of requests) yield { itemId, result: undefined };

@@ -318,6 +318,8 @@ describe('BatchScore', () => {
   });
 
   it('passes the deadline on and stops when it is over', async () => {
+    // The test before leaves the expert ejected; this finds it well.
+    await client.call.score(item('hello', ['x']));
     let aborted = false;
     expert.before = (_, signal) =>
       new Promise((resolve) => {
@@ -404,6 +406,8 @@ describe('a missing expert', () => {
       throw unavailable();
     };
     await expect(client.call.score(item('hello', ['four']))).rejects.toMatchObject({ reason: 'NO_REPLICA' });
+    // The router's own attempts: its caller was told to make none.
+    expect(expert.requests).toHaveLength(4);
   });
 });
 

@@ -29,6 +29,7 @@ export function createRouterService(
     target: config.expert,
     timeoutMs: expertTimeoutMs,
     awayMs: EXPERTS_AWAY_MS,
+    keepLast: true,
   });
   const aggregators = new Replicas(aggregatorV1.AggregatorServiceService, {
     ...common,
@@ -36,6 +37,7 @@ export function createRouterService(
     target: config.aggregator,
     timeoutMs: aggregatorTimeoutMs,
     awayMs: AGGREGATORS_AWAY_MS,
+    keepLast: false,
   });
   const runner = createOnnxRunner();
   const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });

@@ -101,7 +101,11 @@ async function direct(
     await sleep(BETWEEN_MS);
     over.abort();
     const { calls, lost } = await calling;
-    return { holds: lost === 0, figure: `${lost} failed of ${calls} over ${directKills} kills` };
+    const kinds = [...new Set(lost)].slice(0, 2).join('; ');
+    return {
+      holds: lost.length === 0,
+      figure: `${lost.length} failed${kinds === '' ? '' : ` (${kinds})`} of ${calls} over ${directKills} kills`,
+    };
   } finally {
     over.abort();
     caller.close();

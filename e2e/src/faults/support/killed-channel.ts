@@ -61,19 +61,19 @@ export function messageOf(bytes: number): expertV1.EvaluateRequest {
   });
 }
 
-/** Keeps `inFlight` calls under way until `over`; returns how many were made and how many were lost. */
+/** Keeps `inFlight` calls under way until `over`; returns how many were made, and of those that were lost the messages. */
 export async function keepCalling(
   caller: Caller,
   request: expertV1.EvaluateRequest,
   inFlight: number,
   over: AbortSignal,
-): Promise<{ readonly calls: number; readonly lost: number }> {
+): Promise<{ readonly calls: number; readonly lost: readonly string[] }> {
   let calls = 0;
-  let lost = 0;
+  const lost: string[] = [];
   const work = async (): Promise<void> => {
     while (!over.aborted) {
       calls += 1;
-      await caller.call(request).catch(() => (lost += 1));
+      await caller.call(request).catch((error: unknown) => lost.push(String(error)));
     }
   };
   await Promise.all(Array.from({ length: inFlight }, work));

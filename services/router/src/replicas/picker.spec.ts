@@ -67,9 +67,10 @@ describe('Picker', () => {
     expect(picker.allAwaySince).toBeNull();
     picker.failed(two, 'unreachable');
     expect(picker.allAwaySince).not.toBeNull();
-    const waited = picker.whenBack(60_000);
+    const waited = picker.whenBack(60_000, new AbortController().signal);
     picker.succeeded(two);
     await waited;
     expect(picker.allAwaySince).toBeNull();
+    await picker.whenBack(60_000, AbortSignal.abort());
   });
 });

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** Something that takes work. */
 export interface Worker {
   /** Work given to it and not answered yet. */
@@ -26,7 +28,7 @@ interface State {
 export class Picker<W extends Worker> {
   /** The one chosen longest ago first. */
   private readonly states = new Map<W, State>();
-  private waiting: (() => void)[] = [];
+  private readonly waiting = new Set<() => void>();
   private awaySince: number | null = null;
 
   /** All replicas. */
@@ -77,15 +79,16 @@ export class Picker<W extends Worker> {
     return this.awaySince;
   }
 
-  /** Resolves when a replica is well again or a new one comes, or after `ms`. */
-  whenBack(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.waiting.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+  /** Resolves when a replica is well again or a new one comes, after `ms`, or when `signal` is aborted. */
+  async whenBack(ms: number, signal: AbortSignal): Promise<void> {
+    const back = new AbortController();
+    const end = (): void => back.abort();
+    this.waiting.add(end);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+    await sleep(ms, undefined, { signal: back.signal }).catch(() => undefined);
+    signal.removeEventListener('abort', end);
+    this.waiting.delete(end);
   }
 
   /** The replica failed. Returns after how many milliseconds to look whether it is back, or null if it stays. */
@@ -107,7 +110,7 @@ export class Picker<W extends Worker> {
 
   private awake(): void {
     this.awaySince = null;
-    for (const wake of this.waiting.splice(0)) wake();
+    for (const wake of [...this.waiting]) wake();
   }
 
   private isBetter(worker: W, than: W): boolean {

@@ -3,7 +3,7 @@ import type { CallContext, Definition } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hedging } from './hedging';
-import type { Doubt, Picker } from './picker';
+import type { Picker } from './picker';
 import type { Attempt, Replica } from './replica';
 
 /** What a call works with. */
@@ -15,7 +15,7 @@ export interface CallParts<D extends Definition> {
   /** How long a call waits for the first replica to come back after the last has gone, milliseconds. */
   readonly awayMs: number;
   /** Told of a replica that failed in a way that speaks against it. */
-  readonly onDoubt: (replica: Replica<D>, doubt: Doubt) => void;
+  readonly onDoubt: (replica: Replica<D>, error: DmoermError) => void;
 }
 
 /** Attempts of one call, the hedge included. */
@@ -23,6 +23,8 @@ const MAX_ATTEMPTS = 4;
 /** When all replicas have been tried they are tried again, after 50 ms, then twice as long. */
 const FIRST_PAUSE_MS = 50;
 const RETRY_AFTER_MS = 1_000;
+/** Overload and wrong requests say nothing against a replica. */
+const DOUBTFUL: ReadonlySet<string> = new Set(['UNAVAILABLE', 'INTERNAL']);
 
 /**
  * One call to whichever replica answers first: another replica is tried when one cannot be reached, and beside it when it
@@ -106,10 +108,7 @@ export class ReplicaCall<D extends Definition, T> {
       outcome = this.over ? 'overtaken' : error.code.toLowerCase();
       // It would have taken at least this long; leaving the late ones out would make everything look late.
       if (this.over) hedging.answered(performance.now() - begin);
-      else if (!this.context.signal.aborted) {
-        if (error.code === 'UNAVAILABLE') onDoubt(replica, 'unreachable');
-        if (error.code === 'INTERNAL') onDoubt(replica, 'internal');
-      }
+      else if (!this.context.signal.aborted && DOUBTFUL.has(error.code)) onDoubt(replica, error);
       return error;
     } finally {
       this.running.delete(lost);
@@ -118,16 +117,17 @@ export class ReplicaCall<D extends Definition, T> {
     }
   }
 
-  /** A replica not tried yet; when all were tried, any, after one is back or after a pause. */
+  /** A well replica that was not tried yet; when there is none, any, after one is back or after a pause. */
   private async next(): Promise<Replica<D> | null> {
     const { picker, awayMs } = this.parts;
     const fresh = picker.pick(this.tried);
-    if (fresh !== null) return fresh;
-    const pauseMs = FIRST_PAUSE_MS * 2 ** Math.max(0, this.attempts - 1) * (0.5 + Math.random());
+    if (fresh !== null && !picker.isEjected(fresh)) return fresh;
     // All may be restarting, one after the other. Of a service that has been away for longer nothing is hoped for.
     const since = picker.allAwaySince;
     const hopeMs = since === null ? 0 : since + awayMs - performance.now();
-    await (hopeMs > pauseMs ? picker.whenBack(hopeMs) : sleep(pauseMs));
+    if (hopeMs > 0) await picker.whenBack(hopeMs, this.context.signal);
+    else if (fresh !== null) return fresh;
+    else await sleep(FIRST_PAUSE_MS * 2 ** Math.max(0, this.attempts - 1) * (0.5 + Math.random()));
     this.tried.clear();
     return picker.pick(this.tried);
   }

@@ -21,11 +21,13 @@ export class Replica<D extends Definition> implements Worker {
 
   /**
    * @param silenceMs after which the replica is asked for a sign of life, and again the time that it has to give it.
+   * @param mayLeave whether a silent replica is to be left: not where its calls have nowhere else to go.
    */
   constructor(
     readonly address: string,
     private readonly client: RpcClient<D>,
     private readonly silenceMs: number,
+    private readonly mayLeave: () => boolean,
   ) {}
 
   /**
@@ -72,7 +74,8 @@ export class Replica<D extends Definition> implements Worker {
     while (this.attempts.size > 0) {
       const leftMs = this.heardAt + this.silenceMs - performance.now();
       if (leftMs > 0) await sleep(leftMs, undefined, { ref: false });
-      else if (!(await this.givesSign())) for (const one of this.attempts) one.abort(silent(this.address));
+      else if ((await this.givesSign()) || !this.mayLeave()) this.heardAt = performance.now();
+      else for (const one of this.attempts) one.abort(silent(this.address));
     }
     this.watched = false;
   }
@@ -83,12 +86,9 @@ export class Replica<D extends Definition> implements Worker {
       () => true,
       (error: unknown) => !NO_ANSWER.has(DmoermError.from(error).code),
     );
-    const now = performance.now();
     // When our own loop was held up, the time limit says nothing about the peer.
-    const fair = now - asked < this.silenceMs * 1.5;
-    const sign = answered || this.heardAt > asked || !fair;
-    if (sign) this.heardAt = now;
-    return sign;
+    const fair = performance.now() - asked < this.silenceMs * 1.5;
+    return answered || this.heardAt > asked || !fair;
   }
 }
 

@@ -42,6 +42,7 @@ function open(addresses: readonly string[], options: Partial<ReplicasOptions> = 
     target,
     silenceMs: 200,
     awayMs: 300,
+    keepLast: true,
     hedgeShare: 0,
     ...options,
   });
@@ -167,6 +168,21 @@ describe('a replica that says nothing', () => {
     }
   });
 
+  it('keeps them where no other replica is well, if it is to, and loses them otherwise', async () => {
+    const sockets: Socket[] = [];
+    const frozen = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+    await once(frozen, 'listening');
+    const at = [`127.0.0.1:${(frozen.address() as AddressInfo).port}`];
+    const brief = { silenceMs: 50, timeoutMs: 600 };
+    await expect(open(at, brief).call()).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await expect(open(at, { ...brief, timeoutMs: 5_000, keepLast: false }).call()).rejects.toMatchObject({
+      reason: 'NO_REPLICA',
+      cause: { reason: 'REPLICA_SILENT' },
+    });
+    frozen.close();
+    for (const socket of sockets) socket.destroy();
+  });
+
   it('keeps them while it answers health checks: slow is not frozen', async () => {
     const { call } = open(addresses(2), { silenceMs: 30 });
     for (const expert of experts) expert.before = () => sleep(400);
@@ -196,12 +212,12 @@ describe('a late answer', () => {
           }),
         );
       };
-    const won = async (): Promise<number> =>
-      (await metrics.hedges.get()).values.find(({ labels }) => labels.outcome === 'ok')?.value ?? 0;
-    const before = await won();
+    const hedges = async (): Promise<number> =>
+      (await metrics.hedges.get()).values.reduce((sum, { value }) => sum + value, 0);
+    const before = await hedges();
     await call();
     await until(() => cancelled === 1);
-    expect(await won()).toBe(before + 1);
+    expect(await hedges()).toBe(before + 1);
   });
 
   it('is waited for where hedging is off, or its budget spent', async () => {

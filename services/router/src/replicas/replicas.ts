@@ -21,6 +21,8 @@ export interface ReplicasOptions extends Pick<ConnectOptions, 'timeoutMs' | 'max
   readonly silenceMs: number;
   /** How long calls wait when all replicas have just gone, milliseconds. */
   readonly awayMs: number;
+  /** Whether calls stay with a silent replica while no other is well: an overloaded one is better than none. */
+  readonly keepLast: boolean;
   /** Share of calls that may be asked a second replica when the first is late. */
   readonly hedgeShare: number;
   /** Finds addresses; default the system's resolver. */
@@ -57,12 +59,7 @@ export class Replicas<D extends Definition> {
     if (this.picker.workers.length === 0) await this.resolve();
     const { peer, awayMs } = this.options;
     const { picker, hedging } = this;
-    const onDoubt: ConstructorParameters<typeof ReplicaCall<D, T>>[0]['onDoubt'] = (replica, doubt) => {
-      const lookAfterMs = picker.failed(replica, doubt);
-      if (lookAfterMs !== null) void this.nurse(replica, lookAfterMs);
-      if (doubt === 'unreachable' && performance.now() - this.resolvedAt > RESOLVE_SOON_MS)
-        void this.resolve();
-    };
+    const onDoubt = (replica: Replica<D>, error: DmoermError): void => this.doubt(replica, error);
     return new ReplicaCall({ peer, picker, hedging, awayMs, onDoubt }, attempt, work, context).run();
   }
 
@@ -86,11 +83,22 @@ export class Replicas<D extends Definition> {
     for (const replica of this.picker.workers) replica.close();
   }
 
+  private doubt(replica: Replica<D>, { code, reason }: DmoermError): void {
+    const { peer } = this.options;
+    const { address } = replica;
+    const lookAfterMs = this.picker.failed(replica, code === 'INTERNAL' ? 'internal' : 'unreachable');
+    if (lookAfterMs !== null) {
+      logger.warn({ peer, address, reason }, 'a replica is left out');
+      void this.nurse(replica, lookAfterMs);
+    }
+    // It may have moved.
+    if (code === 'UNAVAILABLE' && performance.now() - this.resolvedAt > RESOLVE_SOON_MS) void this.resolve();
+  }
+
   /** Looks after an ejected replica until it serves again. */
   private async nurse(replica: Replica<D>, afterMs: number): Promise<void> {
     const { address } = replica;
     const { peer } = this.options;
-    logger.warn({ peer, address }, 'a replica is left out');
     for (let waitMs = afterMs; ; waitMs = this.picker.stillGone(replica)) {
       await sleep(waitMs, undefined, { signal: this.closed.signal, ref: false }).catch(() => undefined);
       if (this.closed.signal.aborted || !this.picker.workers.includes(replica)) return;
@@ -108,7 +116,7 @@ export class Replicas<D extends Definition> {
   /** Replaces the replicas that have gone from the name. What a name server cannot tell now is left as it was. */
   private async update(): Promise<void> {
     this.resolvedAt = performance.now();
-    const { peer, target, silenceMs, lookup, timeoutMs, maxMessageBytes } = this.options;
+    const { peer, target, silenceMs, keepLast, lookup, timeoutMs, maxMessageBytes } = this.options;
     let addresses: readonly string[];
     try {
       addresses = await resolveTarget(this.target, lookup);
@@ -126,7 +134,10 @@ export class Replicas<D extends Definition> {
     for (const address of new Set(addresses))
       if (!known.has(address)) {
         const connection = { target: address, retries: false, ...defined({ timeoutMs, maxMessageBytes }) };
-        this.picker.add(new Replica(address, connect(this.definition, connection), silenceMs));
+        const mayLeave = (): boolean =>
+          !keepLast || this.picker.workers.some((one) => one !== replica && !this.picker.isEjected(one));
+        const replica = new Replica(address, connect(this.definition, connection), silenceMs, mayLeave);
+        this.picker.add(replica);
       }
   }
 }
