@@ -43,7 +43,7 @@ export function connect<D extends Definition>(definition: D, options: ConnectOpt
   const { client, release } = takeChannel(options);
   const calls = Object.entries(definition).map(([name, definition]) => {
     const method = definition as unknown as MethodDefinition<unknown, unknown>;
-    const channel = { client, target, method };
+    const channel = { client, target, method, retries: options.retries ?? true };
     return [
       name,
       method.requestStream
