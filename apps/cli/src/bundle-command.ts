@@ -5,6 +5,7 @@ import { activateBundle, type MeshAddresses } from '@dmoerm/client';
 import { invalidArgument } from '@dmoerm/core';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { addConnectionOptions, readConnection, type ConnectionOptions } from './connection';
 import { writeJson } from './json-file';
 import { readSettings } from './settings';
 
@@ -48,7 +49,7 @@ export function addBundleCommand(program: Command): void {
       process.stdout.write(summarise(opened));
     });
 
-  bundle
+  const activate = bundle
     .command('activate')
     .description(
       'Swaps the model of a running mesh without losing a request: every service loads and verifies the bundle beside the\n' +
@@ -58,16 +59,20 @@ export function addBundleCommand(program: Command): void {
     .requiredOption(
       '--mesh <file>',
       'addresses as `serve --ready-file` writes them: {"router": "host:port", "expert": ..., "aggregator": ...};\n' +
-        'a list of addresses stands for replicas',
+        'a list of addresses stands for replicas; "secure": ["router"] says which of them to reach with --ca and a token, if not all',
     )
     .option('--json <file>', 'write the result here')
-    .action(async (ref: string, options: { mesh: string; json?: string }) => {
-      const activated = await activateBundle(ref, readMesh(options.mesh), {
+    .action(async (ref: string, options: ConnectionOptions & { mesh: string; json?: string }) => {
+      const { addresses, secure } = readMesh(options.mesh);
+      const connection = readConnection(options);
+      const activated = await activateBundle(ref, addresses, {
+        security: (kind) => (secure.includes(kind) ? connection : {}),
         onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
       });
       writeJson(options.json, activated);
       process.stdout.write(`serving ${activated.name}\nrevision ${activated.revision}\n`);
     });
+  addConnectionOptions(activate);
 }
 
 const Addresses = z.union([
@@ -77,12 +82,23 @@ const Addresses = z.union([
     .transform((one) => [one]),
   z.array(z.string().min(1)).min(1),
 ]);
-const MeshFile = z.object({ router: Addresses, expert: Addresses, aggregator: Addresses });
+const KINDS = { router: 'routers', expert: 'experts', aggregator: 'aggregators' } as const;
+const MeshFile = z.object({
+  router: Addresses,
+  expert: Addresses,
+  aggregator: Addresses,
+  secure: z.array(z.enum(['router', 'expert', 'aggregator'])).default(['router', 'expert', 'aggregator']),
+});
 
-function readMesh(file: string): MeshAddresses {
+/** The addresses of a mesh, and which kinds of services ask for TLS and identities. */
+function readMesh(file: string): {
+  readonly addresses: MeshAddresses;
+  readonly secure: readonly (keyof MeshAddresses)[];
+} {
   try {
-    const { router, expert, aggregator } = MeshFile.parse(JSON.parse(readFileSync(file, 'utf8')));
-    return { routers: router, experts: expert, aggregators: aggregator };
+    const { router, expert, aggregator, secure } = MeshFile.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const addresses = { routers: router, experts: expert, aggregators: aggregator };
+    return { addresses, secure: secure.map((kind) => KINDS[kind]) };
   } catch (error) {
     const why =
       error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : '';

@@ -9,6 +9,7 @@ import { addExpertCommand } from './expert-command';
 import { addLabelCommand } from './label-command';
 import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
+import { addTokenCommand } from './token-command';
 import { addTrainCommand } from './train-command';
 
 const program = new Command('dmoerm')
@@ -37,6 +38,7 @@ Exit status: 0 done, 1 some items failed, 2 wrong use, 3 mesh not reachable.`,
 
 addServeCommand(program);
 addScoreCommand(program);
+addTokenCommand(program);
 addBundleCommand(program);
 addExpertCommand(program);
 addBaseCommand(program);

@@ -1,9 +1,16 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { invalidArgument } from '@dmoerm/core';
-import { createClient, type Client, type ItemResult, type ScoreItem } from '@dmoerm/client';
+import {
+  createClient,
+  type Client,
+  type ClientOptions,
+  type ItemResult,
+  type ScoreItem,
+} from '@dmoerm/client';
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { addConnectionOptions, readConnection, type ConnectionOptions } from './connection';
 import { EXIT } from './exit';
 import { createProgress } from './progress';
 import { hasFailure, parseRecord, toRecord, type InputRecord } from './records';
@@ -14,7 +21,7 @@ import { formatItem } from './table';
 const STEP = 64;
 const CONNECT_MS = 10_000;
 
-interface ScoreCommandOptions {
+interface ScoreCommandOptions extends ConnectionOptions {
   readonly bundle: string;
   readonly address?: string;
   readonly output: 'table' | 'jsonl';
@@ -23,7 +30,7 @@ interface ScoreCommandOptions {
 
 /** `dmoerm score FILE|-`. */
 export function addScoreCommand(program: Command): void {
-  program
+  const command = program
     .command('score')
     .description(
       'Scores conversations, one JSON object a line:\n' +
@@ -41,18 +48,24 @@ export function addScoreCommand(program: Command): void {
           'FILE_NOT_FOUND',
           `there is no file ${file}; give a file of JSON lines, or - for standard input`,
         );
-      const run = (address: string): Promise<boolean> => scoreFile(file, address, options.output);
+      const run = (connection: ClientOptions): Promise<boolean> =>
+        scoreFile(file, connection, options.output);
       const failed =
         options.address === undefined
-          ? await withMesh(options.bundle, ({ services }) => run(services.router.address))
-          : await run(options.address);
+          ? await withMesh(options.bundle, ({ services }) => run({ address: services.router.address }))
+          : await run({ address: options.address, ...readConnection(options) });
       process.exitCode = failed ? EXIT.itemsFailed : EXIT.done;
     });
+  addConnectionOptions(command);
 }
 
 /** Scores a file through a router and prints the results in order; true if an item or candidate has no reward. */
-async function scoreFile(file: string, address: string, output: 'table' | 'jsonl'): Promise<boolean> {
-  const client = createClient({ address });
+async function scoreFile(
+  file: string,
+  connection: ClientOptions,
+  output: 'table' | 'jsonl',
+): Promise<boolean> {
+  const client = createClient(connection);
   const progress = createProgress('scoring', 'items');
   let failed = false;
   let done = 0;

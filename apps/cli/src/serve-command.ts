@@ -20,6 +20,11 @@ export function addServeCommand(program: Command): void {
     .argument('[flags...]', 'flags of that service')
     .option('--bundle <ref>', 'directory, digest or known name', 'default')
     .option('--listen <address>', 'address of the router', '127.0.0.1:50051')
+    .option('--tls-cert <file>', 'certificate of the router (PEM)')
+    .option('--tls-key <file>', 'its private key (PEM)')
+    .option('--tls-client-ca <file>', "authorities of callers' certificates (PEM)")
+    .option('--access-file <file>', 'identities that may call the router (YAML); `dmoerm token` makes tokens')
+    .option('--insecure', 'listen to other machines without TLS or identities')
     .option('--ready-file <file>', 'written when every service answers, with the addresses as JSON')
     .allowUnknownOption()
     .passThroughOptions()
@@ -40,13 +45,39 @@ export function addServeCommand(program: Command): void {
 interface ServeOptions {
   readonly bundle: string;
   readonly listen: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly accessFile?: string;
+  readonly insecure?: boolean;
   readonly readyFile?: string;
 }
 
-async function serveMesh({ bundle, listen, readyFile }: ServeOptions): Promise<void> {
-  const mesh = await startMesh({ bundle, listen, log: 'inherit' });
+/** The router is the edge: expert and aggregator listen to this machine only. */
+function edgeFlags({ tlsCert, tlsKey, tlsClientCa, accessFile, insecure }: ServeOptions): string[] {
+  const files = {
+    '--tls-cert': tlsCert,
+    '--tls-key': tlsKey,
+    '--tls-client-ca': tlsClientCa,
+    '--access-file': accessFile,
+  };
+  return [
+    ...Object.entries(files).flatMap(([flag, file]) => (file === undefined ? [] : [flag, file])),
+    ...(insecure ? ['--insecure'] : []),
+  ];
+}
+
+async function serveMesh(options: ServeOptions): Promise<void> {
+  const { bundle, listen, readyFile } = options;
+  const flags = edgeFlags(options);
+  const mesh = await startMesh({ bundle, listen, flags: { router: flags }, log: 'inherit' });
   const { router, expert, aggregator } = mesh.services;
-  const addresses = { router: router.address, expert: expert.address, aggregator: aggregator.address };
+  const addresses = {
+    router: router.address,
+    expert: expert.address,
+    aggregator: aggregator.address,
+    secure: flags.includes('--tls-cert') || flags.includes('--access-file') ? ['router'] : [],
+  };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
   process.stderr.write(`ready: router ${router.address}, metrics ${router.metrics ?? 'off'}\n`);
   const reason = await Promise.race([stopSignal(), mesh.died]);

@@ -17,7 +17,7 @@ interface AgreementCommandOptions extends Omit<AgreementOptions, 'base' | 'data'
 const NO_DATA =
   'The data is not part of the repository. --data names a folder with preferences, capability_pairs, ratings and routes\n' +
   '(.jsonl.gz) in the format that `dmoerm train` reads (packages/dataset/src/records.ts), made from the public sets that\n' +
-  'docs/default-bundle.md names.\n';
+  'docs/bundles.md names.\n';
 
 const TYPES: readonly WeightType[] = ['bf16', 'int8', 'stored'];
 

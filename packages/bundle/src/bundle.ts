@@ -33,6 +33,13 @@ export interface OpenOptions {
 /** Bundles that the repository carries. */
 const KNOWN_BUNDLES_DIR = join(__dirname, '..', '..', '..', 'bundles');
 
+/** Bytes of a manifest's files whose path begins with `prefix`. */
+export function bytesUnder({ files }: Manifest, prefix: string): number {
+  return Object.entries(files)
+    .filter(([path]) => path.startsWith(prefix))
+    .reduce((sum, [, { bytes }]) => sum + bytes, 0);
+}
+
 /** Digest of a manifest. */
 export function revisionOf(manifest: Manifest): string {
   return sha256(canonicalJson(manifest));

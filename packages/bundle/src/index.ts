@@ -1,4 +1,4 @@
-export { openBundle, findBundle, revisionOf } from './bundle';
+export { bytesUnder, findBundle, openBundle, revisionOf } from './bundle';
 export type { Bundle, OpenOptions } from './bundle';
 export { createBundle } from './create';
 export type { BundleSpec } from './create';

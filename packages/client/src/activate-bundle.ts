@@ -1,6 +1,7 @@
 import { DmoermError } from '@dmoerm/core';
 import { bundleV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
+import type { ConnectionSecurity } from './client';
 
 /** Addresses of all services of a mesh, `host:port` each; several replicas of a service are several entries. */
 export interface MeshAddresses {
@@ -13,6 +14,8 @@ export interface MeshAddresses {
 export interface ActivateOptions {
   /** Longest time of one load, which reads and verifies the base, milliseconds. Default 10 minutes. */
   readonly timeoutMs?: number;
+  /** How to reach the services of a kind, as an operator; default plaintext. */
+  readonly security?: (kind: keyof MeshAddresses) => ConnectionSecurity;
   /** Told of each step, e.g. `127.0.0.1:50052: loaded`. */
   readonly onStep?: (address: string, step: 'loaded' | 'activated' | 'unloaded') => void;
 }
@@ -36,13 +39,15 @@ const LOAD_TIMEOUT_MS = 600_000;
  */
 export async function activateBundle(
   reference: string,
-  { routers, experts, aggregators }: MeshAddresses,
-  { timeoutMs = LOAD_TIMEOUT_MS, onStep = () => undefined }: ActivateOptions = {},
+  addresses: MeshAddresses,
+  { timeoutMs = LOAD_TIMEOUT_MS, security = () => ({}), onStep = () => undefined }: ActivateOptions = {},
 ): Promise<Activated> {
-  const services = [...experts, ...aggregators, ...routers].map((target) => ({
-    target,
-    ...connect(bundleV1.BundleServiceService, { target, timeoutMs }),
-  }));
+  const services = (['experts', 'aggregators', 'routers'] as const).flatMap((kind) =>
+    addresses[kind].map((target) => ({
+      target,
+      ...connect(bundleV1.BundleServiceService, { target, timeoutMs, ...security(kind) }),
+    })),
+  );
   const before = new Map<string, readonly bundleV1.Bundle[]>();
   try {
     const loaded: bundleV1.Bundle[] = [];
@@ -55,7 +60,7 @@ export async function activateBundle(
             call.listBundles({}).then(({ bundles }) => bundles),
           ),
         );
-        const { bundle } = await at(target, call.loadBundle({ reference }));
+        const { bundle } = await at(target, call.loadBundle({ reference, pinned: false }));
         if (bundle === undefined) throw badAnswer(target);
         loaded.push(bundle);
         onStep(target, 'loaded');

@@ -2,6 +2,7 @@ import { DmoermError } from '@dmoerm/core';
 import type { Prompt } from '@dmoerm/core';
 import { rewardV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
+import type { ClientTls } from '@dmoerm/rpc';
 import { chunkRequests } from './chunk';
 import { badAnswer, fromItemResult, fromModel, fromResponse, fromRoute } from './from-response';
 import { ItemStream } from './item-stream';
@@ -10,8 +11,16 @@ import { withPatience } from './patience';
 import { toPrompt, toRequest } from './to-request';
 import type { ItemResult, ModelInfo, Route, ScoreItem, ScoredItem } from './types';
 
+/** How a client proves who it is, and knows with whom it speaks. */
+export interface ConnectionSecurity {
+  /** Files with the authorities of servers and the client's own certificate; default plaintext. */
+  readonly tls?: ClientTls;
+  /** API token. */
+  readonly token?: string;
+}
+
 /** Where the router is. */
-export interface ClientOptions {
+export interface ClientOptions extends ConnectionSecurity {
   /** `host:port` or `dns:///host:port`. */
   readonly address: string;
   /** Longest time of one call, waits for a full queue included, milliseconds. Default 10 minutes. */
@@ -59,17 +68,22 @@ const CALLS_AT_ONCE = 4;
 /** Answers hold more than questions: capabilities, routes and timings of every candidate. */
 const MAX_ANSWER_BYTES = 64 << 20;
 
-/** Connects to a router; the connection is made by the first call. */
+/**
+ * Connects to a router; the connection is made by the first call.
+ * @throws DmoermError INVALID_ARGUMENT, reason BAD_CERTIFICATE or TOKEN_IN_CLEAR.
+ */
 export function createClient({
   address,
   timeoutMs = DEFAULT_TIMEOUT_MS,
   patient = true,
+  ...security
 }: ClientOptions): Client {
   const persist: typeof withPatience = patient ? withPatience : (again) => again();
   const { call, waitForReady, close } = connect(rewardV1.RewardServiceService, {
     target: address,
     timeoutMs,
     maxMessageBytes: MAX_ANSWER_BYTES,
+    ...security,
   });
 
   const getModel = async (options?: CallOptions): Promise<ModelInfo> =>

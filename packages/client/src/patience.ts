@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** For a server that names no time. */
 const DEFAULT_WAIT_MS = 500;
+/** Refusals that tell when to come back. */
+const LATER: ReadonlySet<string> = new Set(['QUEUE_FULL', 'QUOTA_EXCEEDED']);
 /** How long a router or its experts may be away, as while they restart. */
 const AWAY_MS = 30_000;
 /** Refusals that pass: the replica drains; the router found no expert; nobody listens. */
@@ -25,7 +27,7 @@ export class Patience {
 
   /** How long to wait before asking again, milliseconds; null if that is no use. Callers do not come back together. */
   waitMs(error: DmoermError): number | null {
-    if (error.reason !== 'QUEUE_FULL') {
+    if (!LATER.has(error.reason)) {
       if (error.code !== 'UNAVAILABLE' || !AWAY.has(error.reason)) return null;
       this.awaySince ??= Date.now();
       if (Date.now() - this.awaySince > AWAY_MS) return null;
@@ -43,7 +45,7 @@ export class Patience {
 }
 
 /**
- * Calls again while the server says that its queue is full, and for a while when it is away. Other failures, and a deadline
+ * Calls again while the server says that its queue is full or the caller's quota used up, and for a while when it is away. Other failures, and a deadline
  * that is nearer than the wait, are thrown on.
  * @param deadline epoch milliseconds.
  */

@@ -4,3 +4,4 @@ export { loadConfig } from './load-config';
 export type { ConfigSources } from './load-config';
 export { helpRequested, helpText } from './help-text';
 export { redact } from './redact';
+export { watchFiles } from './watch-files';

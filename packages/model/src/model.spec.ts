@@ -50,6 +50,11 @@ describe.each(SPEC_TASKS.map(({ name }) => name))('%s', (task) => {
     expect(together[1]).toMatchObject({ error: { reason: 'EMPTY_CANDIDATE', field: 'candidates[1]' } });
     expect(together[2]).toMatchObject({ error: { reason: 'TOO_LONG', field: 'candidates[2]' } });
   });
+
+  it('scores a candidate of a prompt that the caller has rendered', async () => {
+    const prompt = { type: 'text', text: 'why do rivers bend?' } as const;
+    expect(await outputs(task, item(['they do'], { prompt }))).toMatchObject([{ type: 'outputs' }]);
+  });
 });
 
 describe('truncation', () => {
@@ -80,6 +85,19 @@ describe('truncation', () => {
     expect(got[0]).toMatchObject([{ error: { reason: 'TOO_LONG' } }]);
     expect(got[1]).toEqual(await outputs('chat', item(['it moves'])));
     expect((await model.evaluate(items.slice(0, 1))).items).toHaveLength(1);
+  });
+
+  it('leaves a readout the positions of what it appends: the longest candidate that is not refused is scored', async () => {
+    const positions = (await openBase(bundle.basePath)).config.maxPositions;
+    const manifest = { ...bundle.manifest, max_tokens: positions };
+    await using whole = await loadModel({ ...bundle, manifest }, { threads: 1 });
+    for (const task of ['qa', 'chat']) {
+      const prepare = (length: number) => whole.prepare(task, item(['a'.repeat(length)]));
+      let length = 1;
+      while (prepare(length + 1).candidates[0]?.type === 'tokens') length++;
+      const { items: got } = await whole.evaluate([prepare(length)]);
+      expect(got[0]).toMatchObject([{ type: 'outputs' }]);
+    }
   });
 
   it('drops the oldest turns for the candidate that needs it, not for the others', async () => {

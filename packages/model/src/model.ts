@@ -133,8 +133,9 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
         renderer: {
           promptTokens: template.promptTokens,
           candidateTokens: template.candidateTokens,
-          renderedTokens: tokenizer.encodeRendered,
-          maxTokens,
+          renderedTokens: (text) => tokenizer.encodeRendered(text),
+          // What a readout appends needs positions too.
+          maxTokens: Math.min(maxTokens, base.config.maxPositions - longest(experts)),
           cost: (prompt, candidates) =>
             rowsPerToken * (prompt + candidates.reduce((a, b) => a + b, 0)) +
             readoutTokens * candidates.length,
@@ -146,6 +147,11 @@ export async function loadModel(bundle: Bundle, options: ModelOptions = {}): Pro
     throw error;
   }
   return new LoadedModel(bundle.revision, engine, maxTokens, tasks);
+}
+
+/** Most tokens that an expert appends to a candidate. */
+function longest(experts: readonly ExpertSpec[]): number {
+  return Math.max(...experts.map(({ invocationTokens }) => invocationTokens.length));
 }
 
 async function readExperts(bundle: Bundle, name: string, config: ModelConfig): Promise<ExpertSpec[]> {

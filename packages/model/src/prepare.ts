@@ -113,13 +113,21 @@ class PromptForms {
     return this.form(0);
   }
 
-  /** The longest form of at most `room` tokens, or the shortest there is. */
+  /**
+   * The longest form of at most `room` tokens, or the shortest there is. By bisection: a conversation of very many short
+   * turns must not cost a rendering for each of them.
+   */
   fitting(room: number): PromptForm {
     const turns =
       this.prompt.type === 'text' ? 1 : this.prompt.messages.filter(({ role }) => role !== 'system').length;
-    let dropped = 0;
-    while (dropped < turns - 1 && this.render(dropped).length > room) dropped++;
-    return this.form(dropped);
+    if (this.render(0).length <= room) return this.form(0);
+    let [tooMany, enough] = [0, Math.max(0, turns - 1)];
+    while (enough - tooMany > 1) {
+      const middle = Math.floor((tooMany + enough) / 2);
+      if (this.render(middle).length <= room) enough = middle;
+      else tooMany = middle;
+    }
+    return this.form(enough);
   }
 
   private form(dropped: number): PromptForm {

@@ -4,6 +4,7 @@ import type {
   UntypedServiceImplementation,
   sendUnaryData,
 } from '@grpc/grpc-js';
+import type { Role } from './access';
 import { createContext } from './call-context';
 import type { CallContext } from './call-context';
 import type { AnyDefinition, Definition, RequestOf, ResponseOf } from './definition';
@@ -34,15 +35,25 @@ export type Handlers<D extends Definition> = {
 /** A service ready to be served by `startServer`. */
 export interface ServiceBinding {
   readonly definition: AnyDefinition;
+  /** Who may call it, where the server knows identities. */
+  readonly roles: readonly Role[];
   /** The grpc-js handlers; `draining` is aborted when the server takes no more requests. */
   implement(draining: AbortSignal): UntypedServiceImplementation;
 }
 
-/** Binds handlers to a ts-proto service definition, e.g. `bindService(expertV1.ExpertServiceService, { evaluate })`. */
-export function bindService<D extends Definition>(definition: D, handlers: Handlers<D>): ServiceBinding {
+/**
+ * Binds handlers to a ts-proto service definition, e.g. `bindService(expertV1.ExpertServiceService, { evaluate })`.
+ * @param roles who may call it; without them operators alone, so that nobody opens a service by forgetting.
+ */
+export function bindService<D extends Definition>(
+  definition: D,
+  handlers: Handlers<D>,
+  roles: readonly Role[] = ['operator'],
+): ServiceBinding {
   const methods = Object.entries(definition);
   return {
     definition: definition as unknown as AnyDefinition,
+    roles,
     implement: (draining) =>
       Object.fromEntries(
         methods.map(([name, { requestStream }]) => {

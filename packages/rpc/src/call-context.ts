@@ -1,6 +1,7 @@
 import { DmoermError } from '@dmoerm/core';
 import type { Metadata } from '@grpc/grpc-js';
 import { setMaxListeners } from 'node:events';
+import type { Identity } from './access';
 
 /** Metadata key of the request id, the same on every hop. */
 export const REQUEST_ID_KEY = 'x-request-id';
@@ -16,6 +17,15 @@ export interface CallContext {
   readonly deadline: number | null;
   /** Names the request in logs and errors of every hop. */
   readonly requestId: string;
+  /** Who calls; null where everybody may. */
+  readonly identity: Identity | null;
+}
+
+const identities = new WeakMap<Metadata, Identity>();
+
+/** Notes who makes the call with this metadata. */
+export function setIdentity(metadata: Metadata, identity: Identity): void {
+  identities.set(metadata, identity);
 }
 
 /** The side of grpc-js's server calls that a context needs. */
@@ -39,6 +49,7 @@ export function createContext(call: IncomingCall): CallContext {
     signal: controller.signal,
     deadline: Number.isFinite(deadline) ? deadline : null,
     requestId: String(call.metadata.get(REQUEST_ID_KEY)[0] ?? ''),
+    identity: identities.get(call.metadata) ?? null,
   };
 }
 

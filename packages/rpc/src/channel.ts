@@ -1,5 +1,8 @@
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import type { ChannelOptions } from '@grpc/grpc-js';
+import { bearer } from './bearer';
+import { channelCredentials } from './credentials';
+import type { ClientTls } from './credentials';
 
 /** How to reach a service. */
 export interface ConnectOptions {
@@ -13,6 +16,10 @@ export interface ConnectOptions {
   readonly keepaliveMs?: number;
   /** Whether calls that fail with UNAVAILABLE are made again. Default true; a caller that tries other replicas itself must not. */
   readonly retries?: boolean;
+  /** Default plaintext. */
+  readonly tls?: ClientTls;
+  /** API token that proves the caller's identity. */
+  readonly token?: string;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -33,12 +40,20 @@ const RETRY_POLICY = {
 
 const open = new Map<string, { readonly client: Client; users: number }>();
 
-/** One connection pool per target and options, whoever asks; `release` it as often as it was taken. */
+/**
+ * One connection pool per target and options, whoever asks; `release` it as often as it was taken.
+ * @throws DmoermError INVALID_ARGUMENT, reason BAD_CERTIFICATE, or TOKEN_IN_CLEAR for a token that would leave this machine
+ *   in plaintext.
+ */
 export function takeChannel(options: ConnectOptions): { client: Client; release(): void } {
   const settings = channelOptions(options);
-  const key = JSON.stringify([options.target, settings]);
+  const { target, tls = null, token } = options;
+  const key = JSON.stringify([target, settings, tls, token]);
   const entry = open.get(key) ?? {
-    client: new Client(options.target, credentials.createInsecure(), settings),
+    client: new Client(target, channelCredentials(tls), {
+      ...settings,
+      ...(token !== undefined && { interceptors: [bearer(token, target, tls)] }),
+    }),
     users: 0,
   };
   open.set(key, entry);
@@ -86,5 +101,8 @@ export function channelOptions(options: ConnectOptions): ChannelOptions {
     'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_BACKOFF_MS,
     'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_BACKOFF_MS,
     'grpc.enable_channelz': 0,
+    ...(options.tls?.serverName !== undefined && {
+      'grpc.ssl_target_name_override': options.tls.serverName,
+    }),
   };
 }

@@ -121,6 +121,23 @@ describe('a request of which only a part arrives', () => {
     if (!call.closed) await once(call, 'close');
   });
 
+  it('is cut off in a stream too, after whole messages; the stream is closed', async () => {
+    const limits = { ...DEFAULT_LIMITS, bodyTimeoutMs: 50 };
+    const { address } = await loopback.serveStream(
+      async function* (requests) {
+        for await (const { itemId } of requests) yield { itemId, result: undefined };
+      },
+      { limits },
+    );
+    const call = openCall(address, { ':path': '/dmoerm.reward.v1.RewardService/StreamScore' });
+    const trailers = once(call, 'trailers');
+    const closed = once(call, 'close');
+    call.resume();
+    call.write(Buffer.concat([frame(Buffer.alloc(0)), PART]));
+    expect((await trailers)[0]).toMatchObject({ 'grpc-status': '4' });
+    await closed;
+  });
+
   it('stays open on a stock server', async () => {
     const call = openCall(await stockServer());
     call.write(PART);

@@ -1,11 +1,18 @@
 import { DmoermError } from '@dmoerm/core';
 import { metrics } from '@dmoerm/telemetry';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
-import type { ServerInterceptingCallInterface, ServerInterceptor, ServerListener } from '@grpc/grpc-js';
+import type {
+  Metadata,
+  ServerInterceptingCallInterface,
+  ServerInterceptor,
+  ServerListener,
+} from '@grpc/grpc-js';
 import { context } from '@opentelemetry/api';
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:http2';
 import type { ServerHttp2Stream } from 'node:http2';
+import type { Access, Role } from './access';
+import { authorise } from './authorise';
 import { REQUEST_ID_KEY } from './call-context';
 import { MalformedRequest } from './definition';
 import { drainingError } from './draining-error';
@@ -13,22 +20,25 @@ import type { InFlight, PendingCall } from './in-flight';
 import { startServerSpan } from './server-span';
 import type { ServerSpan } from './server-span';
 import { hasDetails, toFailure } from './service-error';
+import { limitMessageTime } from './slow-messages';
 import { codeName } from './status';
 
 type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 /** What every call on a server is held against. */
 export interface GuardOptions {
-  /** How long a unary request may take to arrive, milliseconds. */
+  /** How long a unary request, or one message of a stream, may take to arrive, milliseconds. */
   readonly bodyTimeoutMs: number;
   /** Aborted when new calls must be refused. */
   readonly draining: AbortSignal;
   readonly inFlight: InFlight;
-  /** Paths of the bound methods; health and reflection are neither counted nor refused. */
-  readonly paths: ReadonlySet<string>;
+  /** Paths of the bound methods and who may call them; health and reflection are neither counted nor refused. */
+  readonly methods: ReadonlyMap<string, readonly Role[]>;
+  /** Who calls; null: everybody may call everything. */
+  readonly access: Access | null;
 }
 
-/** The interceptor through which every call passes: refusal, time limit for the body, error model, metrics and span. */
+/** The interceptor through which every call passes: refusal, identity, time limit for the body, error model, metrics and span. */
 export function guard(options: GuardOptions): ServerInterceptor {
   return (method, call) => {
     const guarded = new GuardedCall(method.path, method.requestStream, call, options);
@@ -52,7 +62,7 @@ class GuardedCall implements PendingCall {
     private readonly call: ServerInterceptingCallInterface,
     private readonly options: GuardOptions,
   ) {
-    this.counted = options.paths.has(path);
+    this.counted = options.methods.has(path);
     // grpc-js sends the statuses of its own (limits, deadline, decompression) past all interceptors; replacing this one
     // method catches those as well as the handlers'.
     const send = call.sendStatus.bind(call);
@@ -60,7 +70,7 @@ class GuardedCall implements PendingCall {
       const final = this.explain(status);
       this.finish(final.code ? codeName(final.code) : 'OK');
       send(final);
-      if (!this.requestStream && !this.requestRead) closeStream(call);
+      if (!this.requestRead) this.closeStream();
     };
   }
 
@@ -73,15 +83,19 @@ class GuardedCall implements PendingCall {
         return;
       }
     }
-    if (!this.requestStream)
-      this.bodyTimer = setTimeout(() => this.fail(bodyTimeout()), this.options.bodyTimeoutMs);
+    const { bodyTimeoutMs } = this.options;
+    const late = (): void => this.fail(bodyTimeout());
+    if (!this.requestStream) this.bodyTimer = setTimeout(late, bodyTimeoutMs);
+    else if (this.stream !== undefined) limitMessageTime(this.stream, bodyTimeoutMs, late);
     next({
       onReceiveMetadata: (metadata, pass) => {
         this.started = true;
         this.requestId = acceptedId(metadata.get(REQUEST_ID_KEY)[0]) ?? this.requestId;
         metadata.set(REQUEST_ID_KEY, this.requestId);
         if (this.counted) this.span = startServerSpan(this.path.slice(1), metadata, this.requestId);
-        this.within(() => pass(metadata));
+        const refusal = this.authorise(metadata);
+        if (refusal === null) this.within(() => pass(metadata));
+        else this.fail(refusal);
       },
       onReceiveMessage: (message, pass) => {
         if (message instanceof MalformedRequest) this.fail(malformed());
@@ -100,6 +114,29 @@ class GuardedCall implements PendingCall {
 
   abandon(): void {
     this.fail(drainingError());
+  }
+
+  private authorise(metadata: Metadata): DmoermError | null {
+    const { access, methods } = this.options;
+    const roles = methods.get(this.path);
+    return access === null || roles === undefined ? null : authorise(access, roles, this.call, metadata);
+  }
+
+  /** grpc-js has no public way to a call's HTTP/2 stream. */
+  private get stream(): ServerHttp2Stream | undefined {
+    return (this.call as unknown as { readonly stream?: ServerHttp2Stream }).stream;
+  }
+
+  /**
+   * Closes the HTTP/2 stream of a call that was answered before its request was complete; otherwise the caller could hold
+   * it open for ever. What a stream has been sent before must go out first.
+   */
+  private closeStream(): void {
+    const { stream, requestStream } = this;
+    if (stream === undefined) return;
+    if (!requestStream) return void stream.close(constants.NGHTTP2_NO_ERROR);
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), this.options.bodyTimeoutMs);
+    stream.once('close', () => clearTimeout(timer));
   }
 
   private within(action: () => void): void {
@@ -137,14 +174,6 @@ class GuardedCall implements PendingCall {
     );
     this.options.inFlight.leave(this);
   }
-}
-
-/**
- * Closes the HTTP/2 stream of a call that was answered before its request was complete; otherwise the caller could hold
- * it open for ever. grpc-js has no public way to it.
- */
-function closeStream(call: ServerInterceptingCallInterface): void {
-  (call as unknown as { readonly stream?: ServerHttp2Stream }).stream?.close(constants.NGHTTP2_NO_ERROR);
 }
 
 /** A caller's request id, if it is short and plain enough to stand in logs and headers. */

@@ -10,3 +10,7 @@ export type { ConnectOptions } from './channel';
 export type { CallOptions } from './outgoing-call';
 export type { Definition } from './definition';
 export { ERROR_DOMAIN, fromStatus, toStatus } from './status';
+export { ROLES, createAccess, createToken, digestToken } from './access';
+export type { Access, Identity, KnownIdentity, Proof, Role } from './access';
+export type { ClientTls, ServerTls } from './credentials';
+export { isLoopback } from './loopback-address';

@@ -1,13 +1,16 @@
 import { DmoermError } from '@dmoerm/core';
-import { ServerCredentials } from '@grpc/grpc-js';
-import type { Server } from '@grpc/grpc-js';
+import type { Server, ServerCredentials } from '@grpc/grpc-js';
 
 /**
  * Binds a server to `host:port` (port 0: a free one).
  * @returns the address with the real port.
  * @throws DmoermError UNAVAILABLE, reason ADDRESS_IN_USE; INVALID_ARGUMENT, reason BAD_ADDRESS.
  */
-export async function listen(server: Server, address: string): Promise<string> {
+export async function listen(
+  server: Server,
+  address: string,
+  credentials: ServerCredentials,
+): Promise<string> {
   const [, host] = /^(.+):\d{1,5}$/.exec(address) ?? [];
   if (host === undefined) throw badAddress(address);
   return new Promise((resolve, reject) => {
@@ -16,7 +19,7 @@ export async function listen(server: Server, address: string): Promise<string> {
       else reject(/EADDRINUSE/.test(cause.message) ? inUse(address, cause) : badAddress(address, cause));
     };
     try {
-      server.bindAsync(address, ServerCredentials.createInsecure(), bound);
+      server.bindAsync(address, credentials, bound);
     } catch (cause) {
       reject(badAddress(address, cause));
     }

@@ -3,6 +3,7 @@ import type { ChannelCredentials, ClientDuplexStream } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
+import { DEFAULT_LIMITS } from './start-server';
 import { Loopback, OK_RESPONSE, failureOf, request } from './spec-support/loopback';
 
 const loopback = new Loopback();
@@ -84,12 +85,7 @@ describe('startServer', () => {
         return OK_RESPONSE;
       },
       {
-        limits: {
-          maxMessageBytes: 1024,
-          maxConcurrentStreams: 4,
-          bodyTimeoutMs: 10_000,
-          maxConnectionIdleMs: 60_000,
-        },
+        limits: { ...DEFAULT_LIMITS, maxConcurrentStreams: 4 },
       },
     );
     const client = loopback.expert(address);

@@ -1,12 +1,15 @@
 import { DEFAULT_LIMITS, startServer } from '@dmoerm/rpc';
 import type { RpcServer, ServiceBinding } from '@dmoerm/rpc';
+import { openAccess } from './access-file';
 import { bindBundleService } from './bundle-service';
 import type { Revisions } from './revisions';
+import { checkSecurity, serverTls } from './security';
+import type { SecurityConfig } from './security';
 
 /** A service that can be started and stopped, in a process of its own or in a test. */
 export interface Service {
   /** Loads the bundle and listens. @throws DmoermError that says what to repair. */
-  start(): Promise<{ readonly address: string }>;
+  start(): Promise<{ readonly address: string; readonly healthAddress: string | null }>;
   /** Resolves when the service is healthy, after `start`. */
   ready(): Promise<void>;
   /** Drains and frees everything. */
@@ -14,9 +17,8 @@ export interface Service {
 }
 
 /** Settings that a host needs, see `SERVICE_OPTIONS`. */
-export interface HostConfig {
+export interface HostConfig extends SecurityConfig {
   readonly bundle: string;
-  readonly listen: string;
   readonly reflection: boolean;
   readonly lameDuckMs: number;
   readonly graceMs: number;
@@ -40,9 +42,12 @@ export interface HostParts<T extends AsyncDisposable> {
 export function createHost<T extends AsyncDisposable>(config: HostConfig, parts: HostParts<T>): Service {
   const { revisions } = parts;
   let server: RpcServer | null = null;
+  let access: ReturnType<typeof openAccess> | null = null;
   let tasks: readonly string[] = [];
 
-  const start = async (): Promise<{ address: string }> => {
+  const start: Service['start'] = async () => {
+    checkSecurity(config);
+    access = config.accessFile === null ? null : openAccess(config.accessFile);
     revisions.activate((await revisions.load(config.bundle)).revision);
     using lease = revisions.pin();
     tasks = parts.taskNames(lease.value);
@@ -53,8 +58,11 @@ export function createHost<T extends AsyncDisposable>(config: HostConfig, parts:
       reflection: config.reflection,
       limits: { ...DEFAULT_LIMITS, maxMessageBytes: parts.maxMessageBytes },
       drain: { lameDuckMs: config.lameDuckMs, graceMs: config.graceMs },
+      tls: serverTls(config, access?.hasTokens ?? false),
+      access,
+      healthAddress: config.healthListen,
     });
-    return { address: server.address };
+    return { address: server.address, healthAddress: server.healthAddress };
   };
 
   return {
@@ -65,6 +73,7 @@ export function createHost<T extends AsyncDisposable>(config: HostConfig, parts:
     },
     stop: async () => {
       await server?.drain();
+      access?.close();
       await revisions.close();
       await parts.close?.();
     },

@@ -1,5 +1,7 @@
 export { createHost } from './host';
 export type { HostConfig, HostParts, Service } from './host';
+export { peerTls } from './security';
+export type { PeerConfig } from './security';
 export { SERVICE_OPTIONS } from './options';
 export { writeReadyFile } from './ready-file';
 export type { Readiness } from './ready-file';

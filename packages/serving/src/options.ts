@@ -1,8 +1,15 @@
 import type { ConfigOption } from '@dmoerm/config';
-import { homedir } from 'node:os';
+import { homedir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 
+/** Bytes that this process may use: of the container, if there is one. */
+function memory(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+const file = z.string().min(1).nullable();
 const address = z.string().regex(/^.+:\d{1,5}$/, 'must be host:port');
 
 /** Settings that every service has; spread into its own definition. */
@@ -18,10 +25,41 @@ export const SERVICE_OPTIONS = {
     env: 'DMOERM_CACHE',
     why: 'Where base models are kept that bundles refer to by digest.',
   },
+  maxBundleBytes: {
+    schema: z.int().positive(),
+    default: Math.floor(memory() / 2),
+    why: 'Memory for resident revisions, bytes; a load beyond it evicts idle ones or is refused. Default: half of what there is.',
+  },
   listen: {
     schema: address,
     default: '127.0.0.1:0',
     why: 'Address of the gRPC server; port 0 takes a free one. 0.0.0.0 serves other machines.',
+  },
+  tlsCert: {
+    schema: file,
+    default: null,
+    why: 'PEM file with the certificate of this service; null serves plaintext. Read again when it changes.',
+  },
+  tlsKey: { schema: file, default: null, why: 'PEM file with the private key of the certificate.' },
+  tlsClientCa: {
+    schema: file,
+    default: null,
+    why: "PEM file with the authorities of callers' certificates; null asks callers for none.",
+  },
+  accessFile: {
+    schema: file,
+    default: null,
+    why: 'YAML file of the identities that may call, with their tokens and certificate names; null lets everybody call everything.',
+  },
+  insecure: {
+    schema: z.boolean(),
+    default: false,
+    why: 'Whether to listen to other machines without TLS or without identities.',
+  },
+  healthListen: {
+    schema: address.nullable(),
+    default: null,
+    why: 'Address for the health service alone, in plaintext, for probes that speak no TLS; null: none.',
   },
   readyFile: {
     schema: z.string().min(1).nullable(),

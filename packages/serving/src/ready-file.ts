@@ -7,6 +7,8 @@ export interface Readiness {
   readonly address: string;
   /** host:port of the Prometheus page, or null. */
   readonly metrics: string | null;
+  /** host:port of the health service alone, or null. */
+  readonly health: string | null;
 }
 
 /** Tells whoever waits for `path` that the service answers; the file appears complete or not at all. */

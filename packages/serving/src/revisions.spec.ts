@@ -1,6 +1,6 @@
 import { DmoermError } from '@dmoerm/core';
 import { logger, metrics } from '@dmoerm/telemetry';
-import { Revisions } from './revisions';
+import { Revisions, type RevisionSource } from './revisions';
 
 class Value implements AsyncDisposable {
   disposed = false;
@@ -12,8 +12,8 @@ class Value implements AsyncDisposable {
 const values = new Map<string, Value>();
 
 /** Revisions whose references are their digests; `bad` does not open, `broken` does not load. */
-function revisions(): Revisions<Value> {
-  return new Revisions({
+function revisions(maxBytes = 100): Revisions<Value> {
+  const source: RevisionSource<Value> = {
     open: async (reference) => {
       if (reference === 'bad')
         throw new DmoermError({ code: 'DATA_LOSS', reason: 'DIGEST_MISMATCH', message: 'bad' });
@@ -26,7 +26,9 @@ function revisions(): Revisions<Value> {
       values.set(revision, value);
       return value;
     },
-  });
+    bytes: ({ revision }) => (revision === 'large' ? 90 : 40),
+  };
+  return new Revisions(source, maxBytes);
 }
 
 beforeAll(() => {
@@ -49,8 +51,8 @@ describe('Revisions', () => {
     all.activate('b');
     expect(all.pin().revision).toBe('b');
     expect(all.list()).toEqual([
-      { revision: 'b', name: 'name of b', active: true },
-      { revision: 'a', name: 'name of a', active: false },
+      { revision: 'b', name: 'name of b', active: true, bytes: 40, pinned: false },
+      { revision: 'a', name: 'name of a', active: false, bytes: 40, pinned: false },
     ]);
   });
 
@@ -72,16 +74,51 @@ describe('Revisions', () => {
     await expect(all.load('b')).resolves.toMatchObject({ revision: 'b' });
   });
 
-  it('refuses a third revision before it takes memory', async () => {
-    const all = revisions();
-    await all.load('a');
-    await all.load('b');
-    values.clear();
-    await expect(all.load('c')).rejects.toMatchObject({
-      code: 'RESOURCE_EXHAUSTED',
-      reason: 'TOO_MANY_BUNDLES',
+  it('lists the revision before the active one second: what a rollback returns to', async () => {
+    const all = revisions(1000);
+    for (const revision of ['a', 'b', 'c']) all.activate((await all.load(revision)).revision);
+    await all.load('d');
+    expect(all.list().map(({ revision }) => revision)).toEqual(['c', 'b', 'a', 'd']);
+  });
+
+  describe('where memory is short', () => {
+    const listed = (all: Revisions<Value>): string[] => all.list().map(({ revision }) => revision);
+
+    it('evicts what was active longest ago, and frees it', async () => {
+      const all = revisions();
+      for (const revision of ['a', 'b']) all.activate((await all.load(revision)).revision);
+      await all.load('c');
+      expect(listed(all)).toEqual(['b', 'c']);
+      expect(values.get('a')?.disposed).toBe(true);
+      expect(() => all.pin('a')).toThrow(expect.objectContaining({ reason: 'REVISION_NOT_ACTIVE' }));
     });
-    expect(values.size).toBe(0);
+
+    it('spares the active revision, pinned ones, and those that a request holds: then it refuses and evicts nothing', async () => {
+      const all = revisions();
+      all.activate((await all.load('a')).revision);
+      await all.load('b', true);
+      await expect(all.load('c')).rejects.toMatchObject({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'BUNDLE_BUDGET',
+        message: expect.stringContaining('maxBundleBytes'),
+      });
+      await all.unload('b');
+      await all.load('c');
+      const lease = all.pin('c');
+      await expect(all.load('d')).rejects.toMatchObject({ reason: 'BUNDLE_BUDGET' });
+      expect(listed(all)).toEqual(['a', 'c']);
+      lease[Symbol.dispose]();
+      await all.load('d');
+      expect(listed(all)).toEqual(['a', 'd']);
+      // 90 do not fit beside the 40 of the active one: nothing goes for nothing.
+      await expect(all.load('large')).rejects.toMatchObject({ reason: 'BUNDLE_BUDGET' });
+      expect(listed(all)).toEqual(['a', 'd']);
+    });
+
+    it('takes a bundle beyond the budget if it is alone', async () => {
+      const all = revisions(10);
+      expect(await all.load('large')).toMatchObject({ bytes: 90 });
+    });
   });
 
   it('frees an unloaded revision when its last request is answered', async () => {

@@ -8,6 +8,10 @@ export interface RevisionInfo {
   readonly name: string;
   /** Whether it answers requests that pin none. */
   readonly active: boolean;
+  /** Memory that it counts for. */
+  readonly bytes: number;
+  /** Never makes room for another. */
+  readonly pinned: boolean;
 }
 
 /** A revision held by one request: it stays in memory until the lease is released, unloaded or not. */
@@ -20,6 +24,8 @@ export interface Lease<T> extends Disposable {
 export interface RevisionSource<T> {
   /** Opens and verifies a bundle by directory, digest or known name. */
   readonly open: (reference: string) => Promise<Bundle>;
+  /** Memory that what `prepare` makes of it takes, bytes; an estimate from the sizes of files. */
+  readonly bytes: (bundle: Bundle) => number;
   /** Makes what the service needs of a bundle. */
   readonly prepare: (bundle: Bundle) => Promise<T>;
 }
@@ -28,29 +34,36 @@ interface Resident<T> {
   readonly revision: string;
   readonly name: string;
   readonly value: T;
+  readonly bytes: number;
+  pinned: boolean;
+  /** Counts activations: which one it was made active by, last; 0: never. */
+  activation: number;
   leases: number;
   /** Set by `unload`, which waits until the revision is out of the memory. */
   unloading: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | null;
 }
 
-/** Old and new: more would let an operator's mistake fill the memory. */
-const MAX_RESIDENT = 2;
-
 /** The revisions in a service's memory, one of them active. Requests pin theirs, so a swap changes no request in flight. */
 export class Revisions<T extends AsyncDisposable> {
   private readonly residents = new Map<string, Resident<T>>();
   private active: Resident<T> | null = null;
+  private activations = 0;
   /** Loads are done one after another: two at once could exceed the memory. */
   private loading: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly source: RevisionSource<T>) {}
+  /** @param maxBytes of all resident revisions together; one alone may exceed them. */
+  constructor(
+    private readonly source: RevisionSource<T>,
+    private readonly maxBytes: number,
+  ) {}
 
   /**
-   * Loads a bundle beside the others; a resident one stays as it is.
-   * @throws DmoermError NOT_FOUND or DATA_LOSS from opening it; RESOURCE_EXHAUSTED, reason `TOO_MANY_BUNDLES`.
+   * Loads a bundle beside the others; a resident one stays as it is. Where memory is short, revisions that are neither active,
+   * pinned nor held by a request go, the one that was active longest ago first.
+   * @throws DmoermError NOT_FOUND or DATA_LOSS from opening it; RESOURCE_EXHAUSTED, reason `BUNDLE_BUDGET`.
    */
-  load(reference: string): Promise<RevisionInfo> {
-    const loaded = this.loading.then(() => this.loadNext(reference));
+  load(reference: string, pinned = false): Promise<RevisionInfo> {
+    const loaded = this.loading.then(() => this.loadNext(reference, pinned));
     this.loading = loaded.catch(() => undefined);
     return loaded;
   }
@@ -64,16 +77,18 @@ export class Revisions<T extends AsyncDisposable> {
     }
     if (this.active !== null) metrics.revisionInfo.set({ revision: this.active.revision }, 0);
     this.active = resident;
+    resident.activation = ++this.activations;
     metrics.revisionInfo.set({ revision }, 1);
     metrics.swaps.inc({ outcome: 'ok' });
     logger.info({ revision, name: resident.name }, 'revision activated');
     return this.info(resident);
   }
 
-  /** The resident revisions, the active one first. */
+  /** The resident revisions: the active one, then those that were, the last one first, then those that never were. */
   list(): RevisionInfo[] {
-    const all = [...this.residents.values()].map((resident) => this.info(resident));
-    return all.sort((a, b) => Number(b.active) - Number(a.active));
+    return [...this.residents.values()]
+      .sort((a, b) => b.activation - a.activation)
+      .map((resident) => this.info(resident));
   }
 
   /**
@@ -131,24 +146,29 @@ export class Revisions<T extends AsyncDisposable> {
     for (const { value } of all) await value[Symbol.asyncDispose]();
   }
 
-  private async loadNext(reference: string): Promise<RevisionInfo> {
+  private async loadNext(reference: string, pinned: boolean): Promise<RevisionInfo> {
     try {
       const bundle = await this.source.open(reference);
       const { revision } = bundle;
       const { name } = bundle.manifest;
       let resident = this.residents.get(revision);
       if (resident === undefined) {
-        if (this.residents.size >= MAX_RESIDENT) throw tooMany();
+        const bytes = this.source.bytes(bundle);
+        await this.makeRoom(bytes);
         resident = {
           revision,
           name,
           value: await this.source.prepare(bundle),
+          bytes,
+          pinned,
+          activation: 0,
           leases: 0,
           unloading: null,
         };
         this.residents.set(revision, resident);
-        logger.info({ revision, name }, 'revision loaded');
+        logger.info({ revision, name, bytes }, 'revision loaded');
       }
+      resident.pinned ||= pinned;
       return this.info(resident);
     } catch (error) {
       metrics.bundlesRejected.inc({ outcome: DmoermError.from(error).reason });
@@ -156,8 +176,30 @@ export class Revisions<T extends AsyncDisposable> {
     }
   }
 
+  /** Evicts until `bytes` more fit, or throws and evicts nothing. */
+  private async makeRoom(bytes: number): Promise<void> {
+    let taken = [...this.residents.values()].reduce((sum, one) => sum + one.bytes, 0);
+    const idle = [...this.residents.values()]
+      .filter((one) => one !== this.active && !one.pinned && one.leases === 0)
+      .sort((a, b) => a.activation - b.activation);
+    const evicted: Resident<T>[] = [];
+    while (taken + bytes > this.maxBytes && taken > 0) {
+      const next = idle.shift();
+      if (next === undefined) throw overBudget(bytes, taken, this.maxBytes);
+      evicted.push(next);
+      taken -= next.bytes;
+    }
+    // All of them before anything is awaited: none can be pinned any more.
+    for (const { revision } of evicted) this.residents.delete(revision);
+    for (const { revision, name, value } of evicted) {
+      await value[Symbol.asyncDispose]();
+      logger.info({ revision, name }, 'revision evicted');
+    }
+  }
+
   private info(resident: Resident<T>): RevisionInfo {
-    return { revision: resident.revision, name: resident.name, active: resident === this.active };
+    const { revision, name, bytes, pinned } = resident;
+    return { revision, name, active: resident === this.active, bytes, pinned };
   }
 
   private freeIfIdle({ unloading, leases, value }: Resident<T>): void {
@@ -195,10 +237,13 @@ function noBundle(): DmoermError {
   });
 }
 
-function tooMany(): DmoermError {
+function overBudget(bytes: number, taken: number, maxBytes: number): DmoermError {
+  const mib = (value: number): string => `${Math.ceil(value / 2 ** 20)} MiB`;
   return new DmoermError({
     code: 'RESOURCE_EXHAUSTED',
-    reason: 'TOO_MANY_BUNDLES',
-    message: `the service already holds ${MAX_RESIDENT} revisions; unload the one that is not active`,
+    reason: 'BUNDLE_BUDGET',
+    message:
+      `the bundle takes ${mib(bytes)}, the revisions here that may not go take ${mib(taken)}, together they may take ` +
+      `${mib(maxBytes)}: unload one, or raise maxBundleBytes`,
   });
 }

@@ -59,10 +59,10 @@ async function live<C extends ConfigOf<ConfigDefinition<typeof SERVICE_OPTIONS>>
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
-  const { address } = await service.start();
+  const { address, healthAddress } = await service.start();
   await service.ready();
   if (stopping) return;
-  const readiness = { address, metrics: telemetry.metricsAddress };
+  const readiness = { address, metrics: telemetry.metricsAddress, health: healthAddress };
   if (readyFile !== null) await writeReadyFile(readyFile, readiness);
   logger.info(readiness, 'ready');
 }

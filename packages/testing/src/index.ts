@@ -14,4 +14,6 @@ export { startMesh } from './mesh';
 export type { Mesh, MeshFactories, MeshPart } from './mesh';
 export { SPEC_FEATURES, SPEC_TASKS, createSpecBundle, encodeSpecRouter } from './spec-bundle';
 export { MLP_MEANS, MLP_SHAPE, encodeMlp } from './spec-mlp';
+export { createAuthority, selfSign } from './certificates';
+export type { Authority, CertificateOptions, CertificateFilesOf } from './certificates';
 export { noise } from './noise';

@@ -8,17 +8,21 @@ import { metrics } from '@dmoerm/telemetry';
 import { aggregate } from '@dmoerm/reward';
 import type { Aggregators, ExpertOutputs, Outcome, Rule, TaskAggregator } from '@dmoerm/reward';
 
-/** `dmoerm.aggregator.v1.AggregatorService`: messages to domain and back. */
+/** `dmoerm.aggregator.v1.AggregatorService`: messages to domain and back; for the other services only. */
 export function bindAggregatorService(revisions: Revisions<Aggregators>): ServiceBinding {
-  return bindService(aggregatorV1.AggregatorServiceService, {
-    aggregate: async (request) => {
-      using lease = revisions.pin(request.revision);
-      const task = lease.value.task(request.task);
-      const outcomes = await aggregate(task, toCandidates(request, task), toRule(request));
-      for (const outcome of outcomes) observe(request.task, task, outcome);
-      return { results: outcomes.map(toResult) };
+  return bindService(
+    aggregatorV1.AggregatorServiceService,
+    {
+      aggregate: async (request) => {
+        using lease = revisions.pin(request.revision);
+        const task = lease.value.task(request.task);
+        const outcomes = await aggregate(task, toCandidates(request, task), toRule(request));
+        for (const outcome of outcomes) observe(request.task, task, outcome);
+        return { results: outcomes.map(toResult) };
+      },
     },
-  });
+    ['service'],
+  );
 }
 
 function toCandidates(request: aggregatorV1.AggregateRequest, task: TaskAggregator): ExpertOutputs[] {

@@ -1,3 +1,4 @@
+import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { Revisions, createHost } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
@@ -11,7 +12,14 @@ export function createAggregatorService(
   openBundle: RevisionSource<unknown>['open'],
 ): Service {
   const runner = createOnnxRunner();
-  const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadAggregators(bundle, runner) });
+  const revisions = new Revisions(
+    {
+      open: openBundle,
+      bytes: ({ manifest }) => bytesUnder(manifest, 'aggregators/'),
+      prepare: (bundle) => loadAggregators(bundle, runner),
+    },
+    config.maxBundleBytes,
+  );
   return createHost(config, {
     revisions,
     bindings: [bindAggregatorService(revisions)],

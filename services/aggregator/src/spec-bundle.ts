@@ -17,7 +17,7 @@ export async function writeSpecBundle(directory: string, revision: string): Prom
   }));
   return {
     revision,
-    manifest: { name: 'spec' },
+    manifest: { name: 'spec', files: {} },
     taskNames: ['chat', 'qa'],
     task: (name: string) => ({
       heads: 'heads.safetensors',

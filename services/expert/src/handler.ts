@@ -9,16 +9,20 @@ import type { Revisions } from '@dmoerm/serving';
 import { metrics } from '@dmoerm/telemetry';
 import type { Answer, Expert } from './expert';
 
-/** `dmoerm.expert.v1.ExpertService`: messages to domain and back. */
+/** `dmoerm.expert.v1.ExpertService`: messages to domain and back; for the other services only. */
 export function bindExpertService(expert: Expert, revisions: Revisions<Model>): ServiceBinding {
-  return bindService(expertV1.ExpertServiceService, {
-    evaluate: async ({ task, revision, items }, context) => {
-      using lease = revisions.pin(revision);
-      const model = lease.value;
-      const answer = await expert.evaluate(model, task, items.map(toItem), context);
-      return toResponse(task, model, answer);
+  return bindService(
+    expertV1.ExpertServiceService,
+    {
+      evaluate: async ({ task, revision, items }, context) => {
+        using lease = revisions.pin(revision);
+        const model = lease.value;
+        const answer = await expert.evaluate(model, task, items.map(toItem), context);
+        return toResponse(task, model, answer);
+      },
     },
-  });
+    ['service'],
+  );
 }
 
 function toItem(item: expertV1.EvaluateItem, i: number): EvaluateItem {

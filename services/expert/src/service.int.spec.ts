@@ -31,6 +31,7 @@ async function run(...argv: string[]): Promise<Running> {
   });
   const service: Service = createExpertService(config, {
     open: async (reference) => ({ revision: reference, manifest: { name: 'spec' } }) as never,
+    bytes: () => 1,
     prepare: async ({ revision }) => {
       const model = createSpecModel(revision);
       models.set(revision, model);
@@ -222,7 +223,7 @@ describe('the revisions of the expert service', () => {
     await until(() => old.calls.length === 1);
 
     const { ACTIVE, LOADED } = bundleV1.Bundle_State;
-    expect((await expert.bundles.loadBundle({ reference: OTHER })).bundle?.state).toBe(LOADED);
+    expect((await expert.bundles.loadBundle({ reference: OTHER, pinned: false })).bundle?.state).toBe(LOADED);
     expect((await expert.bundles.activateBundle({ revision: OTHER })).bundle?.state).toBe(ACTIVE);
     const { bundles } = await expert.bundles.listBundles({});
     expect(bundles.map(({ revision, state }) => [revision, state])).toEqual([

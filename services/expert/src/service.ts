@@ -7,7 +7,7 @@ import { bindExpertService } from './handler';
 
 /** The expert service: one base in an engine, and the capability experts of its tasks. */
 export function createExpertService(config: ExpertConfig, source: RevisionSource<Model>): Service {
-  const revisions = new Revisions(source);
+  const revisions = new Revisions(source, config.maxBundleBytes);
   return createHost(config, {
     revisions,
     bindings: [bindExpertService(new Expert(config), revisions)],

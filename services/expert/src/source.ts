@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { openBundle } from '@dmoerm/bundle';
+import { bytesUnder, openBundle } from '@dmoerm/bundle';
 import { loadModel } from '@dmoerm/model';
 import type { Model } from '@dmoerm/model';
 import type { RevisionSource } from '@dmoerm/serving';
@@ -11,6 +11,8 @@ export function modelsOfBundles(config: ExpertConfig): RevisionSource<Model> {
   const engine = { threads, weightType, isa, cacheDirectory: join(cacheDir, 'packed') };
   return {
     open: (reference) => openBundle(reference, { cacheDir }),
+    // Adapters of tasks that it does not serve count too: an estimate that is never too small.
+    bytes: ({ manifest }) => manifest.base.bytes + bytesUnder(manifest, 'adapters/'),
     prepare: (bundle) => loadModel(bundle, tasks === null ? engine : { ...engine, tasks }),
   };
 }

@@ -39,4 +39,18 @@ describe('Admission', () => {
     permit[Symbol.dispose]();
     admission.admit(1, 1);
   });
+
+  it('keeps a share for a second caller as soon as it asks, and gives it back when it has gone', () => {
+    jest.useFakeTimers({ now: 0 });
+    const admission = new Admission(LIMITS);
+    const greedy = Array.from({ length: 10 }, () => admission.admit(1, 1, 'greedy'));
+    expect(() => admission.admit(1, 1, 'modest')).toThrow(FULL);
+    greedy.slice(0, 3).forEach((permit) => permit[Symbol.dispose]());
+    expect(() => admission.admit(1, 1, 'greedy')).toThrow(FULL);
+    const modest = admission.admit(3, 1, 'modest');
+    modest[Symbol.dispose]();
+    jest.advanceTimersByTime(10_000);
+    admission.admit(3, 1, 'greedy');
+    jest.useRealTimers();
+  });
 });

@@ -20,6 +20,16 @@ export const ROUTER_CONFIG = defineConfig({
       schema: z.string().min(1),
       why: 'Where the aggregators are; the same forms as for the experts.',
     },
+    peerCa: {
+      schema: z.string().min(1).nullable(),
+      default: null,
+      why: 'PEM file with the authorities of the certificates of experts and aggregators; null reaches them in plaintext.',
+    },
+    peerName: {
+      schema: z.string().min(1).nullable(),
+      default: null,
+      why: 'The name that their certificates carry, if it is not the host of their address.',
+    },
     maxItems: { schema: count, default: 256, why: 'Items per BatchScore.' },
     maxCandidates: { schema: count, default: 128, why: 'Candidates per item.' },
     maxMessageBytes: {

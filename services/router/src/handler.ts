@@ -24,32 +24,36 @@ export function bindRewardService(
   revisions: Revisions<RouterModel>,
   limits: RequestLimits,
 ): ServiceBinding {
-  return bindService(rewardV1.RewardServiceService, {
-    score: (request, context) => router.scoreOne(request, context),
-    batchScore: async ({ items }, context) => {
-      if (items.length > limits.maxItems)
-        throw invalidArgument(
-          'items',
-          'TOO_MANY_ITEMS',
-          `at most ${limits.maxItems} items per call, not ${items.length}`,
-        );
-      return { results: (await router.scoreAll(items, context)).map(toResult) };
+  return bindService(
+    rewardV1.RewardServiceService,
+    {
+      score: (request, context) => router.scoreOne(request, context),
+      batchScore: async ({ items }, context) => {
+        if (items.length > limits.maxItems)
+          throw invalidArgument(
+            'items',
+            'TOO_MANY_ITEMS',
+            `at most ${limits.maxItems} items per call, not ${items.length}`,
+          );
+        return { results: (await router.scoreAll(items, context)).map(toResult) };
+      },
+      streamScore: async function* (requests, context) {
+        const scoreAll = (items: readonly rewardV1.ScoreRequest[]) =>
+          router.scoreAll(items, context, () => (error) => error.under('item'));
+        for await (const { itemId, outcome } of answerStream(requests, scoreAll, limits.streamWindow))
+          yield { itemId, result: toResult(outcome) };
+      },
+      route: async ({ prompt }) => {
+        const { decision, revision } = await router.classify(parsePrompt(prompt));
+        return { route: toRoute(decision, decision.assignments[0]?.task ?? ''), revision };
+      },
+      getModel: async () => {
+        using lease = revisions.pin();
+        return describe(lease.value, lease.revision, limits);
+      },
     },
-    streamScore: async function* (requests, context) {
-      const scoreAll = (items: readonly rewardV1.ScoreRequest[]) =>
-        router.scoreAll(items, context, () => (error) => error.under('item'));
-      for await (const { itemId, outcome } of answerStream(requests, scoreAll, limits.streamWindow))
-        yield { itemId, result: toResult(outcome) };
-    },
-    route: async ({ prompt }) => {
-      const { decision, revision } = await router.classify(parsePrompt(prompt));
-      return { route: toRoute(decision, decision.assignments[0]?.task ?? ''), revision };
-    },
-    getModel: async () => {
-      using lease = revisions.pin();
-      return describe(lease.value, lease.revision, limits);
-    },
-  });
+    ['trainer', 'operator', 'service'],
+  );
 }
 
 function toResult(outcome: ItemOutcome): rewardV1.ItemResult {

@@ -5,6 +5,7 @@ import type { Lease, Revisions } from '@dmoerm/serving';
 import { ATTRIBUTES, metrics, tracer } from '@dmoerm/telemetry';
 import { trace } from '@opentelemetry/api';
 import type { Admission } from './admission';
+import type { Quotas } from './quotas';
 import type { ChunkLimits } from './chunk';
 import { fanOut } from './fanout';
 import type { Leg, LegOutcome, Peers } from './fanout';
@@ -25,6 +26,7 @@ export type ItemOutcome =
 export interface RouterParts {
   readonly revisions: Revisions<RouterModel>;
   readonly admission: Admission;
+  readonly quotas: Quotas;
   readonly peers: Peers;
   readonly chunkLimits: ChunkLimits;
   /** Most candidates of an item. */
@@ -67,6 +69,7 @@ export class Router {
     using _permit = this.admit(
       requests.length,
       bytes.reduce((a, b) => a + b, 0),
+      context.identity,
     );
     using leases = new Leases(this.parts.revisions);
     const items = requests.map((request) => attempt(() => parseItem(request, this.parts.maxCandidates)));
@@ -83,6 +86,7 @@ export class Router {
       failures.push(shares);
       return refuse(shares, locate(i));
     });
+    this.parts.quotas.charge(context.identity, tokensOf(answers));
     const [failure] = failures;
     if (failure !== undefined && answers.every(({ type }) => type === 'error')) throw failure;
     return answers;
@@ -101,9 +105,13 @@ export class Router {
     };
   }
 
-  private admit(items: number, bytes: number): Disposable {
+  private admit(items: number, bytes: number, identity: CallContext['identity']): Disposable {
+    const { admission, quotas } = this.parts;
     try {
-      return this.parts.admission.admit(items, bytes);
+      quotas.check(identity);
+      const permit = admission.admit(items, bytes, identity?.name);
+      quotas.take(identity, items);
+      return permit;
     } catch (error) {
       metrics.shed.inc({ task: '', reason: DmoermError.from(error).reason }, items);
       throw error;
@@ -191,6 +199,13 @@ const LOST = { code: 'INTERNAL', reason: 'LOST_ITEM', message: 'an item got no a
 function refuse(error: DmoermError, locate: Locate): ItemOutcome {
   metrics.candidateErrors.inc({ task: '', reason: error.reason });
   return { type: 'error', error: locate(error) };
+}
+
+/** Tokens of all candidates that have a score. */
+function tokensOf(answers: readonly ItemOutcome[]): number {
+  return answers
+    .flatMap((answer) => (answer.type === 'response' ? answer.response.results : []))
+    .reduce((sum, { outcome }) => sum + (outcome?.$case === 'score' ? outcome.value.tokenCount : 0), 0);
 }
 
 function attempt<T>(work: () => T): T | DmoermError {

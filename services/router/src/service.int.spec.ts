@@ -513,7 +513,7 @@ describe('Route and GetModel', () => {
 describe('revisions', () => {
   it('answers from the pinned revision, before and after a swap', async () => {
     const other = 'c'.repeat(64);
-    await bundles.call.loadBundle({ reference: other });
+    await bundles.call.loadBundle({ reference: other, pinned: false });
     expect((await client.call.score(item('hello', ['x'], { revision: other }))).revision).toBe(other);
     expect((await client.call.score(item('hello', ['x']))).revision).toBe(REVISION);
     await bundles.call.activateBundle({ revision: other });

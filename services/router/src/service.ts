@@ -1,10 +1,12 @@
+import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1, expertV1 } from '@dmoerm/protos';
-import { Revisions, createHost } from '@dmoerm/serving';
+import { Revisions, createHost, peerTls } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
 import { Admission } from './admission';
 import type { RouterConfig } from './config';
 import { bindRewardService } from './handler';
+import { Quotas } from './quotas';
 import { Router } from './router';
 import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';
@@ -22,7 +24,7 @@ export function createRouterService(
   const { peerMessageBytes: maxMessageBytes } = config;
   const { expertTimeoutMs, aggregatorTimeoutMs, silenceMs } = config;
   const hedgeShare = config.hedgePercent / 100;
-  const common = { maxMessageBytes, silenceMs, hedgeShare };
+  const common = { maxMessageBytes, silenceMs, hedgeShare, tls: peerTls(config) };
   const experts = new Replicas(expertV1.ExpertServiceService, {
     ...common,
     peer: 'expert',
@@ -40,10 +42,18 @@ export function createRouterService(
     keepLast: false,
   });
   const runner = createOnnxRunner();
-  const revisions = new Revisions({ open: openBundle, prepare: (bundle) => loadRouterModel(bundle, runner) });
+  const revisions = new Revisions(
+    {
+      open: openBundle,
+      bytes: ({ manifest }) => bytesUnder(manifest, 'router/'),
+      prepare: (bundle) => loadRouterModel(bundle, runner),
+    },
+    config.maxBundleBytes,
+  );
   const router = new Router({
     revisions,
     admission: new Admission(config),
+    quotas: new Quotas(),
     peers: {
       evaluate: (request, context) => {
         const candidates = request.items.reduce((sum, item) => sum + item.candidates.length, 0);

@@ -95,7 +95,10 @@ export function toPlainFigure({ pairs, prompts, value, interval }: Figure): Figu
   return { pairs, prompts, value, interval };
 }
 
-function group({ pairs, categoryOf, take }: FigureOptions<Clustered>, covered: (pair: number) => boolean): PromptGroups {
+function group(
+  { pairs, categoryOf, take }: FigureOptions<Clustered>,
+  covered: (pair: number) => boolean,
+): PromptGroups {
   return groupPairs(
     pairs,
     (i) => categoryOf(pairs[i] as Clustered),

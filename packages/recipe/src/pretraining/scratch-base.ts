@@ -149,7 +149,10 @@ async function preferences(
   const base = await openBase(pretrained);
   const opened = await openTokenizer(pretrained);
   const pairs = options.selection.tasks.flatMap(({ first }) => first);
-  const renderer = pairRenderer(opened, Math.min(options.recipe.max_tokens, base.config.maxPositions));
+  const renderer = pairRenderer(
+    opened,
+    Math.min(schedule.max_tokens ?? options.recipe.max_tokens, base.config.maxPositions),
+  );
   const part = (split: string) => encodePairs([pairs.filter((row) => row.split === split)], renderer).groups;
   const [train, valid] = [part('train'), part('valid')];
   options.onStage?.(`preferences, all parameters: ${train.length} prompts`);

@@ -35,7 +35,7 @@ export function pairRenderer({ template, tokenizer }: OpenedTokenizer, maxTokens
   return {
     promptTokens: template.promptTokens,
     candidateTokens: template.candidateTokens,
-    renderedTokens: tokenizer.encodeRendered,
+    renderedTokens: (text) => tokenizer.encodeRendered(text),
     maxTokens,
     cost: (prompt, candidates) => prompt + candidates.reduce((a, b) => a + b, 0),
   };

@@ -68,7 +68,8 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
     description: recipe.description,
     base: run.reference,
     template: { digest: run.opened.template.digest },
-    max_tokens: run.base.config.maxPositions,
+    // What a readout appends needs positions too.
+    max_tokens: run.base.config.maxPositions - longestReadout(run),
     tasks,
     router: {
       model: 'router/router.onnx',
@@ -90,6 +91,11 @@ export async function finishRun(run: Run, options: FinishOptions): Promise<Finis
     cacheDir: run.options.cacheDir,
   });
   return { bundle, evaluations, router: routed.valid };
+}
+
+/** Most tokens that an expert of the run appends. */
+function longestReadout(run: Run): number {
+  return Math.max(...run.units.map((unit) => readoutTokens(run, unit).length));
 }
 
 async function requireUnits(run: Run): Promise<void> {
@@ -147,23 +153,34 @@ function titleOf(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** What licences ask to be told beside their name. */
+const LICENCE_NOTES: Readonly<Record<string, string>> = {
+  'MIT-repository':
+    'the licence of the repository that carries the annotations; the annotations themselves state none',
+  'CC-BY-4.0': 'attribution, to the authors of the data set named',
+  'CC-BY-SA-4.0': 'attribution; what is adapted from it may be shared under the same licence',
+};
+
 /** Sources and licences of the rows behind the weights. */
 function notice({ selection, routes }: Run): string {
-  const rows = selection.tasks
-    .flatMap(({ overall, first, experts }): { source: string; licence: string }[] => [
-      ...overall,
-      ...first,
-      ...[...experts.values()].flat(),
-    ])
-    .concat(routes);
+  const rows = [
+    ...selection.tasks.flatMap(({ overall, first, experts }) => [overall, first, ...experts.values()]).flat(),
+    ...routes,
+  ];
   const origins = [...new Set(rows.map(({ source, licence }) => `- ${source}: ${licence}`))].sort();
+  const licences = [...new Set(rows.map(({ licence }) => licence))].sort();
+  const notes = licences.flatMap((licence) => {
+    const note = LICENCE_NOTES[licence];
+    return note === undefined ? [] : [`${licence}: ${note}.`];
+  });
   return [
     '# Notice',
     '',
-    'Adapters, heads, aggregators and router of this bundle were fitted on rows of these data sets, each under the licence that stands',
-    'beside it. None of the data is part of the bundle.',
+    'The weights of this bundle were fitted on rows of these data sets, each under the licence that stands beside it. The data was',
+    're-split, filtered and turned into pairs of responses; none of it is part of the bundle.',
     '',
     ...origins,
+    ...(notes.length > 0 ? ['', ...notes] : []),
     '',
   ].join('\n');
 }

@@ -65,8 +65,8 @@ const scratchSchema = z.strictObject({
     tokens_per_step: z.int().min(256).default(8192),
     weight_decay: z.number().min(0).max(1).default(0.1),
   }),
-  /** All parameters, on overall preferences of share A of all tasks. */
-  preferences: scheduleSchema.optional(),
+  /** All parameters, on overall preferences of share A of all tasks; `max_tokens`: default the recipe's. */
+  preferences: scheduleSchema.extend({ max_tokens: count.optional() }).optional(),
 });
 
 const recipeSchema = z.strictObject({

@@ -8,7 +8,16 @@ import { routeText } from '../router';
 import { finishRun } from './finish';
 import { fitRouter } from './fit-router';
 import { readRecipe, unitName } from './recipe';
-import { openRun, trainUnits, unitFolder, type Run, type RunOptions } from './run';
+import {
+  encodeOverall,
+  openRun,
+  readoutTokens,
+  trainUnits,
+  unitFolder,
+  type Run,
+  type RunOptions,
+} from './run';
+import type { TaskPairs } from './select';
 import { specPairs, writeSpecRecipe } from './spec-data';
 
 let folder: string;
@@ -197,6 +206,29 @@ it('routes teach the router; those whose licence does not permit shipping do not
   const all = await run('all', { routes: ['routes.jsonl'], licences: 'all' });
   expect([without, permitted, all].map((one) => one.routes.length)).toEqual([0, 20, 40]);
   expect(help(permitted)).toBeGreaterThan(help(without) + 0.1);
+});
+
+it('a conversation as long as the base leaves room for what a readout appends', async () => {
+  const changes = {
+    ...{ plan: { type: 'readout' }, max_tokens: 1e6, phase2: { learning_rate: 1e-3, epochs: 0 } },
+    tasks: [{ name: 'chat', capabilities: [{ name: 'polite' }] }],
+  };
+  // Turns of a word each: what is dropped leaves conversations that fill the base to the last tokens.
+  const history = Array.from({ length: 600 }, (_, i) => ({
+    role: i % 2 === 0 ? ('user' as const) : ('assistant' as const),
+    content: 'why',
+  }));
+  const pairs = specPairs(10).map((row) => ({ ...row, messages: [...history, ...row.messages] }));
+  const run = await open(await writeSpecRecipe(folder, pairs, changes), 'run');
+  const { groups } = encodeOverall(run, run.selection.tasks[0] as TaskPairs);
+  const lengths = groups.flatMap(({ prompts, candidates }) =>
+    candidates.map(({ prompt, tokens }) => (prompts[prompt]?.length ?? 0) + tokens.length),
+  );
+  const unit = run.units[0] as (typeof run.units)[number];
+  const limit = run.base.config.maxPositions - readoutTokens(run, unit).length;
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(limit);
+  expect(Math.max(...lengths)).toBeGreaterThan(limit - 16);
+  await expect(trainUnits(run)).resolves.toHaveLength(1);
 });
 
 it('no epochs: the head that training would begin with, and an adapter that changes nothing', async () => {

@@ -2,6 +2,7 @@ import { expertV1, rewardV1 } from '@dmoerm/protos';
 import type { DmoermError } from '@dmoerm/core';
 import { Client, credentials } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
+import type { Role } from '../access';
 import { bindService } from '../bind-service';
 import type { ServiceBinding, StreamHandler, UnaryHandler } from '../bind-service';
 import { connect } from '../connect';
@@ -37,8 +38,12 @@ export class Loopback {
     return server;
   }
 
-  serveExpert(evaluate: Evaluate, options?: Partial<RpcServerOptions>): Promise<RpcServer> {
-    return this.serve(bindService(expertV1.ExpertServiceService, { evaluate }), options);
+  serveExpert(
+    evaluate: Evaluate,
+    options?: Partial<RpcServerOptions>,
+    roles?: readonly Role[],
+  ): Promise<RpcServer> {
+    return this.serve(bindService(expertV1.ExpertServiceService, { evaluate }, roles), options);
   }
 
   serveStream(streamScore: StreamScore, options?: Partial<RpcServerOptions>): Promise<RpcServer> {

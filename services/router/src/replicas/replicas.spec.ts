@@ -14,7 +14,7 @@ import type { ReplicasOptions } from './replicas';
 type Expert = SpecPeer<expertV1.EvaluateRequest>;
 const CALLER = new AbortController();
 setMaxListeners(0, CALLER.signal);
-const CONTEXT: CallContext = { signal: CALLER.signal, deadline: null, requestId: 'spec' };
+const CONTEXT: CallContext = { signal: CALLER.signal, deadline: null, requestId: 'spec', identity: null };
 const REQUEST = expertV1.EvaluateRequest.create({ task: 'chat' });
 
 let experts: Expert[];
@@ -39,6 +39,7 @@ function open(addresses: readonly string[], options: Partial<ReplicasOptions> = 
   const target = `ipv4:${addresses.join(',')}`;
   const replicas = new Replicas(expertV1.ExpertServiceService, {
     peer: 'expert',
+    tls: null,
     target,
     silenceMs: 200,
     awayMs: 300,

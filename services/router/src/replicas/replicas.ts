@@ -1,7 +1,8 @@
 import { DmoermError } from '@dmoerm/core';
 import { connect } from '@dmoerm/rpc';
-import type { CallContext, ConnectOptions, Definition } from '@dmoerm/rpc';
+import type { CallContext, ClientTls, ConnectOptions, Definition } from '@dmoerm/rpc';
 import { logger } from '@dmoerm/telemetry';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Hedging } from './hedging';
 import { Picker } from './picker';
@@ -9,10 +10,12 @@ import { Replica } from './replica';
 import type { Attempt } from './replica';
 import { ReplicaCall } from './replica-call';
 import { parseTarget, resolveTarget } from './target';
-import type { Lookup } from './target';
+import type { Lookup, Target } from './target';
 
 /** How to reach the replicas of a service. */
 export interface ReplicasOptions extends Pick<ConnectOptions, 'timeoutMs' | 'maxMessageBytes'> {
+  /** Null: plaintext. */
+  readonly tls: ClientTls | null;
   /** Name of the service in metrics and errors. */
   readonly peer: string;
   /** As for `parseTarget`. */
@@ -38,7 +41,7 @@ const RESOLVE_SOON_MS = 1_000;
 export class Replicas<D extends Definition> {
   private readonly picker = new Picker<Replica<D>>();
   private readonly hedging: Hedging;
-  private readonly target;
+  private readonly target: Target;
   private readonly closed = new AbortController();
   private resolving: Promise<void> | null = null;
   private resolvedAt = -Infinity;
@@ -125,6 +128,7 @@ export class Replicas<D extends Definition> {
       return;
     }
     if (this.closed.signal.aborted || addresses.length === 0) return;
+    const tls = this.options.tls === null ? {} : { tls: named(this.options.tls, this.target) };
     const known = new Set(this.picker.workers.map(({ address }) => address));
     for (const replica of this.picker.workers)
       if (!addresses.includes(replica.address)) {
@@ -133,13 +137,24 @@ export class Replicas<D extends Definition> {
       }
     for (const address of new Set(addresses))
       if (!known.has(address)) {
-        const connection = { target: address, retries: false, ...defined({ timeoutMs, maxMessageBytes }) };
+        const connection = {
+          target: address,
+          retries: false,
+          ...defined({ timeoutMs, maxMessageBytes }),
+          ...tls,
+        };
         const mayLeave = (): boolean =>
           !keepLast || this.picker.workers.some((one) => one !== replica && !this.picker.isEjected(one));
         const replica = new Replica(address, connect(this.definition, connection), silenceMs, mayLeave);
         this.picker.add(replica);
       }
   }
+}
+
+/** Certificates carry the name that people connect to, not the addresses behind it. */
+function named(tls: ClientTls, target: Target): ClientTls {
+  const nameless = target.type === 'fixed' || isIP(target.host) !== 0 || tls.serverName !== undefined;
+  return nameless ? tls : { ...tls, serverName: target.host };
 }
 
 function defined<T extends object>(values: T): { [K in keyof T]: NonNullable<T[K]> } {

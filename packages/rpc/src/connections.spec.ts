@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { connect as connectHttp2, constants } from 'node:http2';
+import type { ClientHttp2Session } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import { DEFAULT_LIMITS } from './start-server';
+import type { ServerLimits } from './start-server';
+import { Loopback, OK_RESPONSE, gate, request } from './spec-support/loopback';
+
+const loopback = new Loopback();
+afterEach(() => loopback.close());
+
+const serve = (limits: Partial<ServerLimits>, answer = async () => OK_RESPONSE) =>
+  loopback.serveExpert(answer, { limits: { ...DEFAULT_LIMITS, ...limits } });
+
+function session(address: string): ClientHttp2Session {
+  const opened = connectHttp2(`http://${address}`, { maxOutstandingPings: 1_000 });
+  opened.on('error', () => undefined);
+  loopback.defer(() => opened.destroy());
+  return opened;
+}
+
+describe('a connection', () => {
+  it.each([
+    [
+      'says nothing at all',
+      (address: string) => connectTcp(Number(address.split(':')[1]), '127.0.0.1').resume(),
+    ],
+    ['makes no call', session],
+  ])('that %s is closed', async (_, open) => {
+    const { address } = await serve({ firstCallMs: 50 });
+    const connection = open(address);
+    connection.on('error', () => undefined);
+    await once(connection, 'close');
+  });
+
+  it('that floods the server with pings is told so and closed', async () => {
+    const { address } = await serve({});
+    const flood = session(address);
+    const goaway = new Promise<[number, string]>((resolve) =>
+      flood.once('goaway', (code, _lastStream, data) => resolve([code, String(data)])),
+    );
+    const closed = new Promise((resolve) => flood.once('close', resolve));
+    await once(flood, 'connect');
+    for (let i = 0; i < 110; i++) flood.ping(() => undefined);
+    expect(await goaway).toEqual([constants.NGHTTP2_ENHANCE_YOUR_CALM, 'too_many_pings']);
+    await closed;
+  });
+
+  it('may ping as keepalive does', async () => {
+    const { address } = await serve({});
+    const quiet = session(address);
+    await once(quiet, 'connect');
+    for (let i = 0; i < 20; i++)
+      await new Promise<void>((resolve, reject) =>
+        quiet.ping((error) => (error === null ? resolve() : reject(error))),
+      );
+    expect(quiet.closed).toBe(false);
+  });
+});
+
+describe('an old connection', () => {
+  it('is closed between calls: none is lost, however many connections pass', async () => {
+    let calls = 0;
+    const { address } = await serve({ maxConnectionAgeMs: 20 }, async () => {
+      calls += 1;
+      return OK_RESPONSE;
+    });
+    const client = loopback.expert(address);
+    for (let i = 0; i < 300; i++) {
+      await client.call.evaluate(request());
+      if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(calls).toBeGreaterThanOrEqual(300);
+    // The last one goes too, once nothing is under way.
+    const last = session(address);
+    last.request({ ':path': '/none', ':method': 'POST', 'content-type': 'application/grpc' }).resume();
+    await once(last, 'close');
+  });
+
+  it('keeps its long calls, of clients with keepalive too', async () => {
+    const answer = gate<void>();
+    const { address } = await serve({ maxConnectionAgeMs: 50 }, async () => {
+      await answer.promise;
+      return OK_RESPONSE;
+    });
+    const call = loopback.expert(address, { keepaliveMs: 100 }).call.evaluate(request());
+    // Several keepalive pings after the age has come.
+    setTimeout(answer.open, 1_000);
+    await expect(call).resolves.toEqual(OK_RESPONSE);
+  });
+});
