@@ -189,8 +189,8 @@ describe('bundle activate', () => {
     await exitStatus(served.child);
   });
 
-  const activate = async (ref: string): Promise<{ status: number | null; log: string }> => {
-    const { child, log } = run(['bundle', 'activate', ref, '--mesh', meshFile]);
+  const activate = async (...args: string[]): Promise<{ status: number | null; log: string }> => {
+    const { child, log } = run(['bundle', 'activate', ...args, '--mesh', meshFile]);
     return { status: await exitStatus(child), log: log() };
   };
 
@@ -228,5 +228,22 @@ describe('bundle activate', () => {
     await expect(client.score({ ...good, options: { revision: old } })).rejects.toMatchObject({
       reason: 'REVISION_NOT_ACTIVE',
     });
+  });
+
+  it('returns to what was kept, and back; without it the way back is named', async () => {
+    const rollback = async (): Promise<{ status: number | null; log: string }> => {
+      const { child, log } = run(['bundle', 'rollback', '--mesh', meshFile]);
+      return { status: await exitStatus(child), log: log() };
+    };
+    const { revision: second } = await client.getModel();
+    const none = await rollback();
+    expect([none.status, none.log]).toEqual([2, expect.stringContaining('NO_PREVIOUS_REVISION')]);
+    expect((await activate(bundle, '--keep')).status).toBe(0);
+    const { revision: first } = await client.getModel();
+    expect(first).not.toBe(second);
+    for (const expected of [second, first]) {
+      expect((await rollback()).status).toBe(0);
+      expect((await client.getModel()).revision).toBe(expected);
+    }
   });
 });

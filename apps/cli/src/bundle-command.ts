@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createBundle, openBundle, type Bundle, type BundleSpec } from '@dmoerm/bundle';
-import { activateBundle, type MeshAddresses } from '@dmoerm/client';
+import {
+  activateBundle,
+  rollbackBundle,
+  type Activated,
+  type MeshAddresses,
+  type MeshOptions,
+} from '@dmoerm/client';
 import { invalidArgument } from '@dmoerm/core';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -9,7 +15,7 @@ import { addConnectionOptions, readConnection, type ConnectionOptions } from './
 import { writeJson } from './json-file';
 import { readSettings } from './settings';
 
-/** `dmoerm bundle create | verify | inspect | activate`. */
+/** `dmoerm bundle create | verify | inspect | activate | rollback`. */
 export function addBundleCommand(program: Command): void {
   const bundle = program
     .command('bundle')
@@ -56,23 +62,52 @@ export function addBundleCommand(program: Command): void {
         'active one, then all activate it, the router last. If one refuses, the old model serves on.',
     )
     .argument('<ref>', 'directory, digest or known name, as the services see it')
-    .requiredOption(
-      '--mesh <file>',
-      'addresses as `serve --ready-file` writes them: {"router": "host:port", "expert": ..., "aggregator": ...};\n' +
-        'a list of addresses stands for replicas; "secure": ["router"] says which of them to reach with --ca and a token, if not all',
-    )
+    .requiredOption('--mesh <file>', MESH_FILE)
+    .option('--keep', 'keep what was active in memory, for `bundle rollback`', false)
     .option('--json <file>', 'write the result here')
-    .action(async (ref: string, options: ConnectionOptions & { mesh: string; json?: string }) => {
-      const { addresses, secure } = readMesh(options.mesh);
-      const connection = readConnection(options);
-      const activated = await activateBundle(ref, addresses, {
-        security: (kind) => (secure.includes(kind) ? connection : {}),
-        onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
-      });
-      writeJson(options.json, activated);
-      process.stdout.write(`serving ${activated.name}\nrevision ${activated.revision}\n`);
+    .action(async (ref: string, options: MeshCommandOptions & { readonly keep: boolean }) => {
+      const { addresses, mesh } = openMesh(options);
+      tellActive(await activateBundle(ref, addresses, { ...mesh, keep: options.keep }), options.json);
     });
   addConnectionOptions(activate);
+
+  const rollback = bundle
+    .command('rollback')
+    .description(
+      'Returns a running mesh to the revision before the active one, at once, if every service still holds it\n' +
+        '(`activate --keep`). The one that it leaves stays in memory: a second rollback undoes the first.',
+    )
+    .requiredOption('--mesh <file>', MESH_FILE)
+    .option('--json <file>', 'write the result here')
+    .action(async (options: MeshCommandOptions) => {
+      const { addresses, mesh } = openMesh(options);
+      tellActive(await rollbackBundle(addresses, mesh), options.json);
+    });
+  addConnectionOptions(rollback);
+}
+
+const MESH_FILE =
+  'addresses as `serve --ready-file` writes them: {"router": "host:port", "expert": ..., "aggregator": ...};\n' +
+  'a list of addresses stands for replicas; "secure": ["router"] says which of them to reach with --ca and a token, if not all';
+
+type MeshCommandOptions = ConnectionOptions & { readonly mesh: string; readonly json?: string };
+
+/** A mesh as the options say to reach it; steps are told on standard error. */
+function openMesh(options: MeshCommandOptions): { addresses: MeshAddresses; mesh: MeshOptions } {
+  const { addresses, secure } = readMesh(options.mesh);
+  const connection = readConnection(options);
+  return {
+    addresses,
+    mesh: {
+      security: (kind) => (secure.includes(kind) ? connection : {}),
+      onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
+    },
+  };
+}
+
+function tellActive(active: Activated, json: string | undefined): void {
+  writeJson(json, active);
+  process.stdout.write(`serving ${active.name}\nrevision ${active.revision}\n`);
 }
 
 const Addresses = z.union([

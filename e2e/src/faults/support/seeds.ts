@@ -30,7 +30,9 @@ export async function seedRequests({ router, expert, aggregator }: Served['addre
   const { RewardServiceService: reward } = rewardV1;
   const { BundleServiceService: bundles } = bundleV1;
   const { evaluate, aggregate, revision } = await innerRequests(router, expert);
-  const reference = Buffer.from(bundleV1.LoadBundleRequest.encode({ reference: revision }).finish());
+  const reference = Buffer.from(
+    bundleV1.LoadBundleRequest.encode({ reference: revision, pinned: false }).finish(),
+  );
   return [
     target(
       router,

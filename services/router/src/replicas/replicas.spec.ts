@@ -198,7 +198,7 @@ describe('a late answer', () => {
   };
 
   it('is overtaken by a second attempt on another replica; the loser is cancelled', async () => {
-    const { call } = open(addresses(2), { hedgeShare: 0.05, silenceMs: 10_000 });
+    const { call } = open(addresses(2), { hedgeShare: 0.5, silenceMs: 10_000 });
     await warmUp(call);
     let cancelled = 0;
     let late = true;
