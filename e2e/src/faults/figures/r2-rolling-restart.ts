@@ -13,7 +13,7 @@ import { end, type ServiceName } from '../support/service-process';
 
 /** Restarts of each process; how long a long call takes and how often its client asks for a sign of life. */
 const SIZES = {
-  quick: { rounds: 1, callMs: 1_500, keepaliveMs: 500 },
+  quick: { rounds: 1, callMs: 2_500, keepaliveMs: 400 },
   short: { rounds: 2, callMs: 6_000, keepaliveMs: 2_000 },
   full: { rounds: 10, callMs: 6_000, keepaliveMs: 2_000 },
 };
