@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addBaseCommand } from './base-command';
+import { addBenchCommand } from './bench-command';
 import { addBundleCommand } from './bundle-command';
 import { addDoctorCommand } from './doctor-command';
 import { addEvalCommand } from './eval-command';
@@ -44,6 +45,7 @@ addBaseCommand(program);
 addLabelCommand(program);
 addTrainCommand(program);
 addEvalCommand(program);
+addBenchCommand(program);
 addDoctorCommand(program);
 
 program.parseAsync(process.argv).catch(fail);

@@ -137,6 +137,32 @@ describe('score', () => {
     expect((await client.score(item('Hello', 'x'))).candidates).toHaveLength(1);
   });
 
+  it.each(['DRAINING', 'NO_REPLICA'])('waits and calls again while the mesh says %s', async (reason) => {
+    let refusals = 1;
+    before = () => {
+      if (refusals-- > 0)
+        throw new DmoermError({ code: 'UNAVAILABLE', reason, message: 'away', retryAfterMs: 5 });
+    };
+    await expect(client.score(item('Hello', 'four'))).resolves.toMatchObject({ revision: 'r' });
+  });
+
+  it('does not wait if it is told not to', async () => {
+    const impatient = createClient({ address: server.address, patient: false });
+    let calls = 0;
+    before = () => {
+      calls += 1;
+      throw new DmoermError({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'QUEUE_FULL',
+        message: 'full',
+        retryAfterMs: 1,
+      });
+    };
+    await expect(impatient.score(item('Hello', 'x'))).rejects.toMatchObject({ reason: 'QUEUE_FULL' });
+    expect(calls).toBe(1);
+    impatient.close();
+  });
+
   it('gives up when the deadline is nearer than the wait', async () => {
     before = () => {
       throw new DmoermError({

@@ -5,6 +5,8 @@ import { connect } from '@dmoerm/rpc';
 import type { ClientTls } from '@dmoerm/rpc';
 import { chunkRequests } from './chunk';
 import { badAnswer, fromItemResult, fromModel, fromResponse, fromRoute } from './from-response';
+import { ItemStream } from './item-stream';
+import type { StreamItem, StreamResult } from './item-stream';
 import { withPatience } from './patience';
 import { toPrompt, toRequest } from './to-request';
 import type { ItemResult, ModelInfo, Route, ScoreItem, ScoredItem } from './types';
@@ -23,6 +25,8 @@ export interface ClientOptions extends ConnectionSecurity {
   readonly address: string;
   /** Longest time of one call, waits for a full queue included, milliseconds. Default 10 minutes. */
   readonly timeoutMs?: number;
+  /** Whether to wait and call again while the router's queue is full or it restarts. Default true; a load generator must not. */
+  readonly patient?: boolean;
 }
 
 /** How to make one call. */
@@ -40,6 +44,15 @@ export interface Client {
    * @throws DmoermError only if the server cannot be asked for its limits.
    */
   batchScore(items: readonly ScoreItem[], options?: CallOptions): Promise<ItemResult[]>;
+  /**
+   * Scores items as they come, over one stream; results come in any order. A stream that breaks is resumed: items with an
+   * answer are not asked again, and each item is answered once. Items are taken only as fast as the router takes them.
+   * @throws DmoermError if the router stays away; what `items` throws.
+   */
+  streamScore(
+    items: AsyncIterable<StreamItem> | Iterable<StreamItem>,
+    options?: CallOptions,
+  ): AsyncGenerator<StreamResult, void, void>;
   /** Classifies a conversation without scoring it. */
   route(prompt: Prompt, options?: CallOptions): Promise<Route & { readonly revision: string }>;
   /** Describes the model that serves. */
@@ -62,8 +75,10 @@ const MAX_ANSWER_BYTES = 64 << 20;
 export function createClient({
   address,
   timeoutMs = DEFAULT_TIMEOUT_MS,
+  patient = true,
   ...security
 }: ClientOptions): Client {
+  const persist: typeof withPatience = patient ? withPatience : (again) => again();
   const { call, waitForReady, close } = connect(rewardV1.RewardServiceService, {
     target: address,
     timeoutMs,
@@ -82,7 +97,7 @@ export function createClient({
       const deadline = Date.now() + timeoutMs;
       const again = () =>
         call.batchScore({ items }, { timeoutMs: deadline - Date.now(), ...(signal && { signal }) });
-      const { results } = await withPatience(again, deadline, signal);
+      const { results } = await persist(again, deadline, signal);
       if (results.length !== items.length) throw badAnswer('another number of items');
       return results.map(fromItemResult);
     } catch (cause) {
@@ -97,7 +112,7 @@ export function createClient({
       const request = toRequest(item);
       const again = () =>
         call.score(request, { timeoutMs: deadline - Date.now(), ...(signal && { signal }) });
-      return fromResponse(await withPatience(again, deadline, signal));
+      return fromResponse(await persist(again, deadline, signal));
     },
     batchScore: async (items, options = {}) => {
       if (items.length === 0) return [];
@@ -113,6 +128,10 @@ export function createClient({
       };
       await Promise.all(Array.from({ length: CALLS_AT_ONCE }, work));
       return results.flat();
+    },
+    streamScore: (items, options = {}) => {
+      const stream = new ItemStream(items, (requests) => call.streamScore(requests, options));
+      return stream.results(Infinity, options.signal);
     },
     route: async (prompt, options) => {
       const { route, revision } = await call.route({ prompt: toPrompt(prompt) }, options);

@@ -2,6 +2,7 @@ export { activateBundle } from './activate-bundle';
 export type { Activated, ActivateOptions } from './activate-bundle';
 export { createClient } from './client';
 export type { CallOptions, Client, ClientOptions, ConnectionSecurity } from './client';
+export type { StreamItem, StreamResult } from './item-stream';
 export type { MeshAddresses, MeshOptions } from './mesh-services';
 export { rollbackBundle } from './rollback-bundle';
 export type {

@@ -14,6 +14,8 @@ export interface ConnectOptions {
   readonly maxMessageBytes?: number;
   /** How often an idle peer with calls in flight is asked for a sign of life, milliseconds. Default 10 s. */
   readonly keepaliveMs?: number;
+  /** Whether calls that fail with UNAVAILABLE are made again. Default true; a caller that tries other replicas itself must not. */
+  readonly retries?: boolean;
   /** Default plaintext. */
   readonly tls?: ClientTls;
   /** API token that proves the caller's identity. */
@@ -26,7 +28,15 @@ const DEFAULT_KEEPALIVE_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5_000;
 const CHANNEL_RETRY_BUFFER_BYTES = 256 << 20;
 /** A restarted replica should be found again within seconds. */
-const MAX_RECONNECT_BACKOFF_MS = 5_000;
+const FIRST_RECONNECT_BACKOFF_MS = 100;
+const MAX_RECONNECT_BACKOFF_MS = 1_000;
+const RETRY_POLICY = {
+  maxAttempts: 4,
+  initialBackoff: '0.05s',
+  maxBackoff: '1s',
+  backoffMultiplier: 2,
+  retryableStatusCodes: ['UNAVAILABLE'],
+};
 
 const open = new Map<string, { readonly client: Client; users: number }>();
 
@@ -74,13 +84,7 @@ export function channelOptions(options: ConnectOptions): ChannelOptions {
       {
         name: [{}],
         timeout: `${(options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1e3}s`,
-        retryPolicy: {
-          maxAttempts: 4,
-          initialBackoff: '0.05s',
-          maxBackoff: '1s',
-          backoffMultiplier: 2,
-          retryableStatusCodes: ['UNAVAILABLE'],
-        },
+        ...(options.retries === false ? {} : { retryPolicy: RETRY_POLICY }),
       },
     ],
     retryThrottling: { maxTokens: 1000, tokenRatio: 1 },
@@ -94,6 +98,7 @@ export function channelOptions(options: ConnectOptions): ChannelOptions {
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.keepalive_time_ms': options.keepaliveMs ?? DEFAULT_KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.initial_reconnect_backoff_ms': FIRST_RECONNECT_BACKOFF_MS,
     'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_BACKOFF_MS,
     'grpc.enable_channelz': 0,
     ...(options.tls?.serverName !== undefined && {

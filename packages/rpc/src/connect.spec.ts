@@ -1,4 +1,6 @@
 import { DmoermError } from '@dmoerm/core';
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { Loopback, OK_RESPONSE, failureOf, item, request } from './spec-support/loopback';
 
@@ -68,6 +70,66 @@ describe('a unary call', () => {
     const error = await failureOf(loopback.expert(relay.address).call.evaluate(request()));
     expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'NO_EXPERT' });
     expect(leafCalls).toBe(4);
+  });
+});
+
+/** Begins an answer and drops the connection, the first `breaks` times; then answers. Returns how often it was asked. */
+async function startBreaker(breaks: number): Promise<{ address: string; asked(): number }> {
+  let asked = 0;
+  const server = createServer();
+  server.on('stream', (stream) => {
+    stream.on('error', () => undefined);
+    asked += 1;
+    const broken = asked <= breaks;
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: !broken });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    const emptyMessage = Buffer.alloc(5);
+    if (broken) stream.write(emptyMessage, () => setTimeout(() => stream.session?.destroy(), 20));
+    else stream.end(emptyMessage);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  loopback.defer(() => void server.close());
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, asked: () => asked };
+}
+
+describe('an answer that breaks off', () => {
+  it('is asked for again, though gRPC counts the call as answered', async () => {
+    const { address, asked } = await startBreaker(2);
+    await expect(loopback.expert(address).call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+    expect(asked()).toBe(3);
+  });
+
+  it('is an error where it always does, and for a client that tries replicas itself', async () => {
+    const { address, asked } = await startBreaker(Infinity);
+    expect(await failureOf(loopback.expert(address).call.evaluate(request()))).toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    expect(asked()).toBe(4);
+    await failureOf(loopback.expert(address, { retries: false }).call.evaluate(request()));
+    expect(asked()).toBe(5);
+  });
+});
+
+describe('a client that tries replicas itself', () => {
+  it('makes one attempt only', async () => {
+    let attempts = 0;
+    const { address } = await loopback.serveExpert(async () => {
+      attempts += 1;
+      throw new DmoermError({ code: 'UNAVAILABLE', reason: 'LOADING', message: 'not yet' });
+    });
+    await failureOf(loopback.expert(address, { retries: false }).call.evaluate(request()));
+    expect(attempts).toBe(1);
+  });
+});
+
+describe('checkHealth', () => {
+  it('tells serving from not serving, and from nobody there', async () => {
+    const server = await loopback.serveExpert(async () => OK_RESPONSE);
+    const client = loopback.expert(server.address);
+    expect(await client.checkHealth(2_000)).toBe(false);
+    server.setServing('readiness', true);
+    expect(await client.checkHealth(2_000)).toBe(true);
+    await expect(loopback.expert(NOBODY).checkHealth(2_000)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 });
 

@@ -5,6 +5,7 @@ import { callUnary } from './call-unary';
 import { takeChannel } from './channel';
 import type { ConnectOptions } from './channel';
 import type { Definition, RequestOf, ResponseOf } from './definition';
+import { checkHealth } from './check-health';
 import type { CallOptions } from './outgoing-call';
 
 /** The methods of a service as functions. All failures are DmoermErrors. */
@@ -27,6 +28,11 @@ export interface RpcClient<D extends Definition> {
    * @throws DmoermError UNAVAILABLE, reason NOT_CONNECTED, at `deadline` (epoch milliseconds).
    */
   waitForReady(deadline: number): Promise<void>;
+  /**
+   * Whether the server as a whole says that it serves.
+   * @throws DmoermError DEADLINE_EXCEEDED if it says nothing within `timeoutMs`; UNAVAILABLE if it cannot be reached.
+   */
+  checkHealth(timeoutMs: number): Promise<boolean>;
   /** Gives the connection up; calls in flight are finished. */
   close(): void;
 }
@@ -37,7 +43,7 @@ export function connect<D extends Definition>(definition: D, options: ConnectOpt
   const { client, release } = takeChannel(options);
   const calls = Object.entries(definition).map(([name, definition]) => {
     const method = definition as unknown as MethodDefinition<unknown, unknown>;
-    const channel = { client, target, method };
+    const channel = { client, target, method, retries: options.retries ?? true };
     return [
       name,
       method.requestStream
@@ -53,6 +59,7 @@ export function connect<D extends Definition>(definition: D, options: ConnectOpt
           error === undefined ? resolve() : reject(notConnected(target)),
         ),
       ),
+    checkHealth: (timeoutMs) => checkHealth(client, timeoutMs),
     close: release,
   };
 }

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { REQUEST_ID_KEY, cancelled } from './call-context';
 import type { CallContext } from './call-context';
 import { endSpan } from './server-span';
-import { metadataSetter } from './trace-metadata';
+import { PREVIOUS_ATTEMPTS_KEY, metadataSetter } from './trace-metadata';
 
 /** What a caller may say about one call. */
 export interface CallOptions {
@@ -16,6 +16,8 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Cancels the call. */
   readonly signal?: AbortSignal;
+  /** Which attempt it is, from 1, of a caller that tries several replicas itself. */
+  readonly attempt?: number;
 }
 
 /** A call about to be made: what goes on the wire, and what must be undone when it is over. */
@@ -28,7 +30,7 @@ export class OutgoingCall {
 
   /** @throws the reason of a signal that is aborted already. */
   constructor(path: string, target: string, options: CallOptions) {
-    const { context, timeoutMs = Infinity, signal } = options;
+    const { context, timeoutMs = Infinity, signal, attempt = 1 } = options;
     this.signals = [context?.signal, signal].filter((s) => s !== undefined);
     for (const { aborted, reason } of this.signals) if (aborted) throw asFailure(reason);
     this.deadline = Math.min(Date.now() + timeoutMs, context?.deadline ?? Infinity);
@@ -39,9 +41,12 @@ export class OutgoingCall {
       'rpc.method': method,
       ...serverAddress(target),
       [ATTRIBUTES.requestId]: requestId,
+      ...(attempt > 1 ? { [ATTRIBUTES.attempt]: attempt } : {}),
     };
     this.span = tracer.startSpan(method, { kind: SpanKind.CLIENT, attributes });
     this.metadata.set(REQUEST_ID_KEY, requestId);
+    // As grpc-js tells the server of retries of its own.
+    if (attempt > 1) this.metadata.set(PREVIOUS_ATTEMPTS_KEY, `${attempt - 1}`);
     propagation.inject(trace.setSpan(activeContext.active(), this.span), this.metadata, metadataSetter);
   }
 

@@ -105,6 +105,20 @@ export const METRICS = {
     labelNames: ['task', 'backend'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
+  /** Attempts of calls to a replica, by the service and `ok`, `overtaken` by another attempt, or the status in lower case. */
+  attempts: {
+    name: 'dmoerm_attempts_total',
+    type: 'counter',
+    help: 'Attempts of calls to a replica, by the service and `ok`, `overtaken` by another attempt, or the status in lower case.',
+    labelNames: ['peer', 'outcome'],
+  },
+  /** Second attempts made because the first was late; outcomes as for attempts. */
+  hedges: {
+    name: 'dmoerm_hedges_total',
+    type: 'counter',
+    help: 'Second attempts made because the first was late; outcomes as for attempts.',
+    labelNames: ['peer', 'outcome'],
+  },
   /** Standardised score of one capability expert; its drift is the point. */
   capabilityScore: {
     name: 'dmoerm_capability_score',

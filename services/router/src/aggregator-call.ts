@@ -1,6 +1,6 @@
 import { DmoermError, groupBy } from '@dmoerm/core';
 import { aggregatorV1, commonV1 } from '@dmoerm/protos';
-import type { Calls, CallContext } from '@dmoerm/rpc';
+import type { CallContext } from '@dmoerm/rpc';
 import { fromStatus } from '@dmoerm/rpc';
 import { metrics } from '@dmoerm/telemetry';
 import { nonFinite } from './expert-call';
@@ -8,8 +8,11 @@ import type { ExpertOutputs } from './expert-call';
 import { lesserReward } from '@dmoerm/reward';
 import type { TaskModel } from './router-model';
 
-/** The aggregator service. */
-export type AggregatorCalls = Calls<typeof aggregatorV1.AggregatorServiceService>;
+/** Asks the aggregator service. @throws DmoermError */
+export type Aggregate = (
+  request: aggregatorV1.AggregateRequest,
+  context: CallContext,
+) => Promise<aggregatorV1.AggregateResponse>;
 
 /** A candidate to aggregate. */
 export interface ToAggregate {
@@ -34,7 +37,7 @@ export type Aggregated =
 
 /** Where a reward is to come from. */
 export interface AggregateOptions {
-  readonly aggregator: AggregatorCalls;
+  readonly aggregate: Aggregate;
   readonly revision: string;
   readonly task: TaskModel;
   readonly context: CallContext;
@@ -64,7 +67,7 @@ async function aggregateGroup(
   group: readonly ToAggregate[],
   options: AggregateOptions,
 ): Promise<Aggregated[]> {
-  const { aggregator, revision, task, context } = options;
+  const { aggregate, revision, task, context } = options;
   const [{ rule, lambda } = { rule: aggregatorV1.AggregationRule.LEARNED, lambda: 0 }] = group;
   const n = group.length;
   const k = task.capabilities.length;
@@ -86,7 +89,7 @@ async function aggregateGroup(
     scores: tensor(scores, [n, k]),
   };
   try {
-    const { results } = await aggregator.aggregate(request, { context });
+    const { results } = await aggregate(request, context);
     if (results.length !== n) throw badAnswer().error;
     return results.map(({ outcome }) => {
       if (outcome === undefined) return badAnswer();

@@ -77,6 +77,18 @@ export const ROUTER_CONFIG = defineConfig({
       default: 10_000,
       why: 'The same for the aggregator; after it the reward comes from the lesser rule and says so.',
     },
+    silenceMs: {
+      schema: count,
+      default: 1_000,
+      why:
+        'A peer that owes answers and has been silent this long, milliseconds, is asked for a sign of life; after as long again its calls ' +
+        'go to another replica. Slow peers give one.',
+    },
+    hedgePercent: {
+      schema: z.number().min(0).max(100),
+      default: 5,
+      why: 'Percentage of calls that may be asked a second replica when the answer is later than 95 of 100 are; 0 for none.',
+    },
     peersTimeoutMs: {
       schema: count,
       default: 600_000,

@@ -1,8 +1,8 @@
 import { DmoermError, groupBy } from '@dmoerm/core';
 import type { commonV1, expertV1 } from '@dmoerm/protos';
-import type { CallContext, Calls } from '@dmoerm/rpc';
+import type { CallContext } from '@dmoerm/rpc';
 import { aggregateAll } from './aggregator-call';
-import type { Aggregated, AggregatorCalls } from './aggregator-call';
+import type { Aggregate, Aggregated } from './aggregator-call';
 import { chunk } from './chunk';
 import type { ChunkLimits, Sized } from './chunk';
 import { readAnswer } from './expert-call';
@@ -10,8 +10,11 @@ import type { CandidateOutputs, ExpertOutputs } from './expert-call';
 import type { Item } from './item';
 import type { RouterModel, TaskModel } from './router-model';
 
-/** The expert service. */
-export type ExpertCalls = Calls<typeof expertV1.ExpertServiceService>;
+/** Asks the expert service. @throws DmoermError */
+export type Evaluate = (
+  request: expertV1.EvaluateRequest,
+  context: CallContext,
+) => Promise<expertV1.EvaluateResponse>;
 
 /** One item on its way to one task. */
 export interface Leg extends Sized {
@@ -44,8 +47,8 @@ export type LegOutcome =
 
 /** Where legs go. */
 export interface Peers {
-  readonly expert: ExpertCalls;
-  readonly aggregator: AggregatorCalls;
+  readonly evaluate: Evaluate;
+  readonly aggregate: Aggregate;
 }
 
 /**
@@ -83,7 +86,7 @@ async function scoreChunk(legs: readonly Leg[], peers: Peers, context: CallConte
     candidates: item.request.candidates,
     truncation: item.truncation,
   }));
-  const answer = await peers.expert.evaluate({ task: task.name, revision, items }, { context });
+  const answer = await peers.evaluate({ task: task.name, revision, items }, context);
   const outputs = readAnswer(answer, items, model, task);
   const asked = legs.flatMap(({ item: { rule, lambda } }, i) =>
     (outputs[i] ?? []).flatMap((one) =>
@@ -91,7 +94,7 @@ async function scoreChunk(legs: readonly Leg[], peers: Peers, context: CallConte
     ),
   );
   const start = process.hrtime.bigint();
-  const options = { aggregator: peers.aggregator, revision, task, context };
+  const options = { aggregate: peers.aggregate, revision, task, context };
   const aggregated = asked.length === 0 ? [] : await aggregateAll(asked, options);
   const aggregateNs = process.hrtime.bigint() - start;
   const rewards = new Map(asked.map(({ outputs: own }, i) => [own, aggregated[i]]));

@@ -24,6 +24,8 @@ export interface Share {
   readonly weight: number;
   readonly leg: Leg;
   readonly outcome: Extract<LegOutcome, { type: 'scored' }>;
+  /** The experts of another task that has a share could not be reached. */
+  readonly alone: boolean;
 }
 
 type Scored = Extract<CandidateScore, { type: 'score' }>;
@@ -39,10 +41,14 @@ export function toResponse({ item, decision, shares, locate, totalNs }: Answered
   const { task, revision } = first.leg;
   const route = toRoute(decision, task.name);
   const results = first.outcome.candidates.map((_, c): rewardV1.CandidateResult => {
-    const own = shares.map(({ outcome, weight }) => ({ weight, candidate: outcome.candidates[c] }));
+    const own = shares.map(({ outcome, weight, alone }) => ({
+      weight,
+      alone,
+      candidate: outcome.candidates[c],
+    }));
     const scored: Weighted[] = [];
-    for (const { weight, candidate } of own) {
-      if (candidate?.type === 'score') scored.push({ weight, ...candidate });
+    for (const { candidate, ...share } of own) {
+      if (candidate?.type === 'score') scored.push({ ...share, ...candidate });
       else if (candidate !== undefined) return refuse(task, locate(candidate.error));
     }
     return { outcome: { $case: 'score', value: toScore(item, task, scored, route) } };
@@ -56,9 +62,7 @@ export function toRoute({ distribution, fallback }: Decision, task: string): com
   return { task, probability, distribution: [...distribution], fallback };
 }
 
-interface Weighted extends Scored {
-  readonly weight: number;
-}
+type Weighted = Scored & Pick<Share, 'weight' | 'alone'>;
 
 function toScore(
   item: Item,
@@ -74,9 +78,11 @@ function toScore(
     score: first?.outputs.scores[k] ?? NaN,
     contribution: (first?.weight ?? NaN) * (first?.reward.contributions[k] ?? NaN),
   }));
-  const degraded = scored.some(({ reward }) => reward.degraded);
+  const lesserRule = scored.some(({ reward }) => reward.degraded);
+  const expertMissing = scored.some(({ alone }) => alone);
   metrics.candidates.inc({ task: task.name });
-  if (degraded) metrics.degraded.inc({ task: task.name, stage: 'aggregator' });
+  if (lesserRule) metrics.degraded.inc({ task: task.name, stage: 'aggregator' });
+  if (expertMissing) metrics.degraded.inc({ task: task.name, stage: 'expert' });
   return {
     reward: blend(({ reward }) => reward.reward),
     capabilities:
@@ -90,7 +96,7 @@ function toScore(
     route,
     tokenCount: first?.outputs.tokenCount ?? 0,
     truncated: scored.some(({ outputs }) => outputs.truncated),
-    degraded,
+    degraded: lesserRule || expertMissing,
   };
 }
 

@@ -171,15 +171,27 @@ async function decide(
   return chooseTasks(labels, probabilities, routing, fallback);
 }
 
-/** What came back of an item's legs; if one failed there is no reward: a part of the weighted sum is no estimate of it. */
+/**
+ * What came back of an item's legs. Where the experts of one task cannot be reached, the other task's reward stands alone
+ * and is degraded; any other failure of a leg fails the item: a part of the weighted sum is no estimate of it.
+ */
 function toShares({ decision, legs }: Routed, outcomes: ReadonlyMap<Leg, LegOutcome>): Share[] | DmoermError {
   const shares: Share[] = [];
+  let missing: DmoermError | null = null;
   for (const [i, leg] of legs.entries()) {
     const outcome = outcomes.get(leg);
-    if (outcome?.type !== 'scored') return outcome?.error ?? new DmoermError(LOST);
-    shares.push({ weight: decision.assignments[i]?.weight ?? NaN, leg, outcome });
+    if (outcome?.type === 'scored') {
+      shares.push({ weight: decision.assignments[i]?.weight ?? NaN, leg, outcome, alone: false });
+      continue;
+    }
+    const error = outcome?.error ?? new DmoermError(LOST);
+    if (error.code !== 'UNAVAILABLE') return error;
+    missing = error;
   }
-  return shares;
+  if (missing === null) return shares;
+  const total = shares.reduce((sum, { weight }) => sum + weight, 0);
+  if (total === 0) return missing;
+  return shares.map((share) => ({ ...share, weight: share.weight / total, alone: true }));
 }
 
 const LOST = { code: 'INTERNAL', reason: 'LOST_ITEM', message: 'an item got no answer' } as const;

@@ -318,6 +318,8 @@ describe('BatchScore', () => {
   });
 
   it('passes the deadline on and stops when it is over', async () => {
+    // The test before leaves the expert ejected; this finds it well.
+    await client.call.score(item('hello', ['x']));
     let aborted = false;
     expert.before = (_, signal) =>
       new Promise((resolve) => {
@@ -385,6 +387,27 @@ describe('a missing aggregator', () => {
       throw new Error('a bug');
     };
     await expect(client.call.score(item('hello', ['four']))).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+});
+
+describe('a missing expert', () => {
+  it('leaves the reward of the other task with soft routing, alone and degraded', async () => {
+    expert.before = ({ task }) => {
+      if (task === 'qa') throw unavailable();
+    };
+    const [score] = scores(
+      await client.call.score(item('hello, a query', ['four'], { routing: Routing.SOFT })),
+    );
+    expect(score).toMatchObject({ reward: 4, degraded: true, route: { task: 'chat' } });
+  });
+
+  it('is an error and no number where no other task has a share', async () => {
+    expert.before = () => {
+      throw unavailable();
+    };
+    await expect(client.call.score(item('hello', ['four']))).rejects.toMatchObject({ reason: 'NO_REPLICA' });
+    // The router's own attempts: its caller was told to make none.
+    expect(expert.requests).toHaveLength(4);
   });
 });
 

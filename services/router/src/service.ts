@@ -1,7 +1,6 @@
 import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1, expertV1 } from '@dmoerm/protos';
-import { connect } from '@dmoerm/rpc';
 import { Revisions, createHost, peerTls } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
 import { Admission } from './admission';
@@ -9,7 +8,13 @@ import type { RouterConfig } from './config';
 import { bindRewardService } from './handler';
 import { Quotas } from './quotas';
 import { Router } from './router';
+import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';
+
+/** Without experts there is no reward: a restart is waited for. */
+const EXPERTS_AWAY_MS = 5_000;
+/** Without an aggregator there is the lesser rule. */
+const AGGREGATORS_AWAY_MS = 1_000;
 
 /** The router service: the public API in front of experts and aggregator. */
 export function createRouterService(
@@ -17,19 +22,24 @@ export function createRouterService(
   openBundle: RevisionSource<unknown>['open'],
 ): Service {
   const { peerMessageBytes: maxMessageBytes } = config;
-  const tls = peerTls(config);
-  const secured = tls === null ? {} : { tls };
-  const expert = connect(expertV1.ExpertServiceService, {
+  const { expertTimeoutMs, aggregatorTimeoutMs, silenceMs } = config;
+  const hedgeShare = config.hedgePercent / 100;
+  const common = { maxMessageBytes, silenceMs, hedgeShare, tls: peerTls(config) };
+  const experts = new Replicas(expertV1.ExpertServiceService, {
+    ...common,
+    peer: 'expert',
     target: config.expert,
-    timeoutMs: config.expertTimeoutMs,
-    maxMessageBytes,
-    ...secured,
+    timeoutMs: expertTimeoutMs,
+    awayMs: EXPERTS_AWAY_MS,
+    keepLast: true,
   });
-  const aggregator = connect(aggregatorV1.AggregatorServiceService, {
+  const aggregators = new Replicas(aggregatorV1.AggregatorServiceService, {
+    ...common,
+    peer: 'aggregator',
     target: config.aggregator,
-    timeoutMs: config.aggregatorTimeoutMs,
-    maxMessageBytes,
-    ...secured,
+    timeoutMs: aggregatorTimeoutMs,
+    awayMs: AGGREGATORS_AWAY_MS,
+    keepLast: false,
   });
   const runner = createOnnxRunner();
   const revisions = new Revisions(
@@ -44,7 +54,14 @@ export function createRouterService(
     revisions,
     admission: new Admission(config),
     quotas: new Quotas(),
-    peers: { expert: expert.call, aggregator: aggregator.call },
+    peers: {
+      evaluate: (request, context) => {
+        const candidates = request.items.reduce((sum, item) => sum + item.candidates.length, 0);
+        return experts.call((calls, options) => calls.evaluate(request, options), candidates, context);
+      },
+      aggregate: (request, context) =>
+        aggregators.call((calls, options) => calls.aggregate(request, options), 1, context),
+    },
     chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
     maxCandidates: config.maxCandidates,
   });
@@ -55,11 +72,11 @@ export function createRouterService(
     maxMessageBytes: config.maxMessageBytes,
     peersReady: async () => {
       const deadline = Date.now() + config.peersTimeoutMs;
-      await Promise.all([expert.waitForReady(deadline), aggregator.waitForReady(deadline)]);
+      await Promise.all([experts.waitForReady(deadline), aggregators.waitForReady(deadline)]);
     },
     close: async () => {
-      expert.close();
-      aggregator.close();
+      experts.close();
+      aggregators.close();
       await runner[Symbol.asyncDispose]();
     },
   });

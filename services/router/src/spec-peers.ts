@@ -20,8 +20,8 @@ export interface SpecPeer<Request> extends AsyncDisposable {
 export const TEXTS = { nan: 'give NaN', long: 'too long' } as const;
 
 /** An expert whose every score is the candidate's length, the second expert's twice that, and so on. */
-export function startSpecExpert(): Promise<SpecPeer<expertV1.EvaluateRequest>> {
-  return start((peer) =>
+export function startSpecExpert(address?: string): Promise<SpecPeer<expertV1.EvaluateRequest>> {
+  return start(address, (peer) =>
     bindService(expertV1.ExpertServiceService, {
       evaluate: async (request, { signal }) => {
         peer.requests.push(request);
@@ -73,7 +73,7 @@ function evaluate(text: string, c: number, k: number): expertV1.CandidateEvaluat
 
 /** An aggregator whose learned reward is the candidate's length, and by other rules 1000 and the rule's number. */
 export function startSpecAggregator(): Promise<SpecPeer<aggregatorV1.AggregateRequest>> {
-  return start((peer) =>
+  return start(undefined, (peer) =>
     bindService(aggregatorV1.AggregatorServiceService, {
       aggregate: async (request, { signal }) => {
         peer.requests.push(request);
@@ -104,7 +104,10 @@ export function unavailable(): DmoermError {
   return new DmoermError({ code: 'UNAVAILABLE', reason: 'DRAINING', message: 'draining' });
 }
 
-async function start<Request>(bind: (peer: SpecPeer<Request>) => ServiceBinding): Promise<SpecPeer<Request>> {
+async function start<Request>(
+  address = '127.0.0.1:0',
+  bind: (peer: SpecPeer<Request>) => ServiceBinding,
+): Promise<SpecPeer<Request>> {
   const requests: Request[] = [];
   const peer = {
     address: '',
@@ -113,13 +116,15 @@ async function start<Request>(bind: (peer: SpecPeer<Request>) => ServiceBinding)
     [Symbol.asyncDispose]: () => server.drain(),
   };
   const server = await startServer({
-    address: '127.0.0.1:0',
+    address,
     services: [bind(peer)],
     healthServices: [],
     reflection: false,
     limits: DEFAULT_LIMITS,
     drain: { lameDuckMs: 0, graceMs: 2000 },
   });
+  // A peer in service, for those who look whether it is.
+  server.setServing('readiness', true);
   peer.address = server.address;
   return peer;
 }

@@ -1,10 +1,13 @@
 import type { Figure } from '../figure';
+import { R1 } from './r1-killed-replicas';
 import { R11 } from './r11-hot-swap';
 import { R12 } from './r12-mtls';
+import { R15 } from './r15-chaos';
+import { R2 } from './r2-rolling-restart';
 import { R6 } from './r6-fuzz';
 import { R7 } from './r7-slow-clients';
 import { R8 } from './r8-oversize';
 import { R9 } from './r9-corrupt-weights';
 
 /** All figures, in the order of their numbers. */
-export const FIGURES: readonly Figure[] = [R6, R7, R8, R9, R11, R12];
+export const FIGURES: readonly Figure[] = [R1, R2, R6, R7, R8, R9, R11, R12, R15];

@@ -1,0 +1,11 @@
+export { drawArrivals } from './arrivals';
+export type { Arrival, Schedule } from './arrivals';
+export { burstsOf } from './bursts';
+export type { BurstShape, LoadItem, Work } from './bursts';
+export { parseFault } from './faults';
+export { runLoad } from './run-load';
+export type { CallRecord, LoadRun, Outcome, TimedEvent } from './run-load';
+export { scoreWork } from './score-work';
+export type { Oracle } from './score-work';
+export { percentiles, summarise } from './summary';
+export type { Percentiles, Summary } from './summary';
