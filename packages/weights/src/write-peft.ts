@@ -21,13 +21,15 @@ export interface AdapterContent {
   readonly invocationTokens: readonly number[] | null;
   /** Score head [d], saved as the classifier `score` of a sequence classification model with one label; null for none. */
   readonly head: Float32Array | null;
+  /** How the modules' values are kept; the head is always float32. Default `F32`. */
+  readonly type?: 'F32' | 'BF16';
   /** Name of the base, for people: PEFT looks it up only if it is asked to load the base too. */
   readonly baseName: string;
 }
 
 /**
- * Writes a LoRA adapter as PEFT saves it, `adapter_config.json` and `adapter_model.safetensors` (float32), into a new folder.
- * `openAdapter` gives the same modules back to the bit; for scales see `alphaOf`. The same content gives the same bytes.
+ * Writes a LoRA adapter as PEFT saves it, `adapter_config.json` and `adapter_model.safetensors`, into a new folder.
+ * `openAdapter` gives the same modules back to the bit (those of float32); for scales see `alphaOf`. The same content gives the same bytes.
  * @throws DmoermError INVALID_ARGUMENT naming module and field for what does not fit the base or is not finite; ALREADY_EXISTS.
  */
 export async function writeAdapter(
@@ -41,7 +43,7 @@ export async function writeAdapter(
   if (modules.length === 0)
     throw invalidArgument('modules', 'EMPTY_ADAPTER', 'an adapter has at least one module');
   for (const one of modules) checkModule(one, config);
-  const tensors = modules.flatMap((one) => moduleTensors(one, config));
+  const tensors = modules.flatMap((one) => moduleTensors(one, config, content.type ?? 'F32'));
   if (content.head !== null) tensors.push(headTensor(content.head, config));
   const { invocationTokens, baseName } = content;
   const json = peftConfig({
@@ -95,12 +97,16 @@ function checkModule(module: LoraValues, config: ModelConfig): void {
   if (!b.every(Number.isFinite)) refuse('b', 'holds values that are not finite');
 }
 
-function moduleTensors(module: LoraValues, config: ModelConfig): NamedTensor[] {
+function moduleTensors(
+  module: LoraValues,
+  config: ModelConfig,
+  type: NonNullable<NamedTensor['type']>,
+): NamedTensor[] {
   const { out, inner } = linearSize(module.target, config);
   const name = `base_model.model.model.${moduleName(module)}`;
   return [
-    { name: `${name}.lora_A.weight`, shape: [module.rank, inner], data: module.a },
-    { name: `${name}.lora_B.weight`, shape: [out, module.rank], data: module.b },
+    { name: `${name}.lora_A.weight`, shape: [module.rank, inner], data: module.a, type },
+    { name: `${name}.lora_B.weight`, shape: [out, module.rank], data: module.b, type },
   ];
 }
 

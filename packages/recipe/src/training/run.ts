@@ -278,7 +278,9 @@ async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> 
     const spec = work.specs[i];
     if (one === undefined || spec === undefined) continue;
     const expert = await readLearned(trainer, i, spec);
-    const base = { config: run.base.config, name: run.reference.name };
+    // Products round weights to the type that they are trained in: nothing is lost that counted.
+    const type = recipe.weights === 'bf16' ? ('BF16' as const) : ('F32' as const);
+    const base = { config: run.base.config, name: run.reference.name, type };
     await writeUnit(unitFolder(run, unit), expert, spec.invocationTokens ?? [], base, {
       ...one,
       probe: heads[i]?.accuracy ?? NaN,

@@ -71,7 +71,11 @@ export async function writeUnit(
   folder: string,
   { modules, head }: LearnedExpert,
   invocationTokens: readonly number[],
-  { config, name }: { readonly config: ModelConfig; readonly name: string },
+  {
+    config,
+    name,
+    type,
+  }: { readonly config: ModelConfig; readonly name: string; readonly type: 'F32' | 'BF16' },
   result: UnitResult,
 ): Promise<void> {
   const adapter = join(folder, 'adapter');
@@ -83,6 +87,7 @@ export async function writeUnit(
       modules,
       invocationTokens: invocationTokens.length > 0 ? invocationTokens : null,
       head: null,
+      type,
       baseName: name,
     },
     config,
