@@ -49,9 +49,10 @@ async function attack(kind: EdgeOptions['kind'], scale: Scale): Promise<Outcome>
     const { rss } = await edge.state();
     const slow = await openSlow(edge, scale);
     try {
+      // While all of them are open; garbage of the good traffic counts neither before nor now.
+      const growth = (await edge.state()).rss - rss;
       const settled = Promise.race([slow.allCut, sleep(cutMs)]);
       const during = await goodTraffic(call, settled);
-      const growth = edge.rssNow() - rss;
       const left = slow.left();
       const ratio = during.p99 / before.p99;
       return {
