@@ -33,6 +33,17 @@ describe('a connection', () => {
     await once(connection, 'close');
   });
 
+  it('that was closed for want of a call is no loss to a client that waits before its first', async () => {
+    const { address } = await serve({ firstCallMs: 20 });
+    for (let i = 0; i < 5; i++) {
+      // Other options, another connection.
+      const client = loopback.expert(address, { timeoutMs: 5_000 + i });
+      await client.waitForReady(Date.now() + 2_000);
+      await new Promise((resolve) => setTimeout(resolve, 20 + 3 * i));
+      await expect(client.call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+    }
+  });
+
   it('that floods the server with pings is told so and closed', async () => {
     const { address } = await serve({});
     const flood = session(address);

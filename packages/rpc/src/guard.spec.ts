@@ -2,7 +2,7 @@ import { expertV1, googleRpc } from '@dmoerm/protos';
 import { logger } from '@dmoerm/telemetry';
 import { Client, Server, ServerCredentials, compressionAlgorithms, credentials } from '@grpc/grpc-js';
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectHttp2, constants } from 'node:http2';
 import type { ClientHttp2Stream } from 'node:http2';
 import { DEFAULT_LIMITS } from './start-server';
 import {
@@ -143,6 +143,18 @@ describe('a request of which only a part arrives', () => {
     call.write(PART);
     const window = new Promise<string>((resolve) => setTimeout(resolve, 300, 'still open'));
     expect(await Promise.race([once(call, 'response'), window])).toBe('still open');
+  });
+});
+
+describe('an answer that nobody takes', () => {
+  it('is thrown away after its time, with its stream', async () => {
+    const limits = { ...DEFAULT_LIMITS, answerTimeoutMs: 50 };
+    const large = expertV1.EvaluateResponse.create({ capabilities: ['x'.repeat(1 << 20)] });
+    const { address } = await loopback.serveExpert(async () => large, { limits });
+    const call = openCall(address);
+    call.end(frame(Buffer.alloc(0)));
+    await once(call, 'close');
+    expect(call.rstCode).toBe(constants.NGHTTP2_CANCEL);
   });
 });
 

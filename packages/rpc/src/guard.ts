@@ -23,12 +23,17 @@ import { hasDetails, toFailure } from './service-error';
 import { limitMessageTime } from './slow-messages';
 import { codeName } from './status';
 
+/** How long the caller of an answered stream may take to end its side. */
+const LINGER_MS = 1_000;
+
 type PartialStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
 /** What every call on a server is held against. */
 export interface GuardOptions {
   /** How long a unary request, or one message of a stream, may take to arrive, milliseconds. */
   readonly bodyTimeoutMs: number;
+  /** How long a caller may take to receive a message, milliseconds. */
+  readonly answerTimeoutMs: number;
   /** Aborted when new calls must be refused. */
   readonly draining: AbortSignal;
   readonly inFlight: InFlight;
@@ -71,6 +76,15 @@ class GuardedCall implements PendingCall {
       this.finish(final.code ? codeName(final.code) : 'OK');
       send(final);
       if (!this.requestRead) this.closeStream();
+      this.limitAnswer();
+    };
+    const sendMessage = call.sendMessage.bind(call);
+    call.sendMessage = (message, taken) => {
+      const stop = this.limitAnswer();
+      sendMessage(message, () => {
+        stop();
+        taken();
+      });
     };
   }
 
@@ -135,8 +149,25 @@ class GuardedCall implements PendingCall {
     const { stream, requestStream } = this;
     if (stream === undefined) return;
     if (!requestStream) return void stream.close(constants.NGHTTP2_NO_ERROR);
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), this.options.bodyTimeoutMs);
-    stream.once('close', () => clearTimeout(timer));
+    const close = (): void => {
+      const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LINGER_MS);
+      stream.once('close', () => clearTimeout(timer));
+    };
+    if (stream.writableFinished) close();
+    else stream.once('finish', close);
+  }
+
+  /** A caller that does not take a message, or the end, does not keep it here for ever. @returns what stops the clock. */
+  private limitAnswer(): () => void {
+    const { stream } = this;
+    if (stream === undefined || stream.closed) return () => undefined;
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.options.answerTimeoutMs);
+    const stop = (): void => {
+      clearTimeout(timer);
+      stream.off('close', stop);
+    };
+    stream.once('close', stop);
+    return stop;
   }
 
   private within(action: () => void): void {

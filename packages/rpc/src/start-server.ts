@@ -26,6 +26,8 @@ export interface ServerLimits {
   readonly maxConcurrentStreams: number;
   /** Time for a unary request, or a message of a stream, to arrive, milliseconds. Over it: DEADLINE_EXCEEDED, reason BODY_TIMEOUT. */
   readonly bodyTimeoutMs: number;
+  /** Time for the caller to take a message, milliseconds; then the stream is closed. */
+  readonly answerTimeoutMs: number;
   /** Idle connections are closed after this time, milliseconds. */
   readonly maxConnectionIdleMs: number;
   /** A new connection that makes no call is closed after this time, milliseconds. */
@@ -39,6 +41,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   maxMessageBytes: 8 << 20,
   maxConcurrentStreams: 1_000,
   bodyTimeoutMs: 8_000,
+  answerTimeoutMs: 60_000,
   maxConnectionIdleMs: 300_000,
   firstCallMs: 8_000,
   maxConnectionAgeMs: 180_000,
@@ -102,9 +105,7 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
   );
   const server = new Server({
     ...grpcOptions(limits),
-    interceptors: [
-      guard({ bodyTimeoutMs: limits.bodyTimeoutMs, draining: draining.signal, inFlight, methods, access }),
-    ],
+    interceptors: [guard({ ...limits, draining: draining.signal, inFlight, methods, access })],
   });
   // Every definition goes through `tolerant`; grpc's own services register themselves through this stand-in.
   const addService = (definition: AnyDefinition, implementation: UntypedServiceImplementation): void =>

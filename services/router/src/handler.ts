@@ -6,6 +6,7 @@ import type { Revisions } from '@dmoerm/serving';
 import { parsePrompt } from './item';
 import { toRoute } from './response';
 import type { ItemOutcome, Router } from './router';
+import type { Shadow } from './shadow';
 import type { RouterModel } from './router-model';
 import { answerStream } from './stream';
 
@@ -23,11 +24,21 @@ export function bindRewardService(
   router: Router,
   revisions: Revisions<RouterModel>,
   limits: RequestLimits,
+  shadow: Pick<Shadow, 'offer'>,
 ): ServiceBinding {
+  const scoreAll: Router['scoreAll'] = async (requests, context, locate) => {
+    const outcomes = await router.scoreAll(requests, context, locate);
+    shadow.offer(requests, outcomes);
+    return outcomes;
+  };
   return bindService(
     rewardV1.RewardServiceService,
     {
-      score: (request, context) => router.scoreOne(request, context),
+      score: async (request, context) => {
+        const response = await router.scoreOne(request, context);
+        shadow.offer([request], [{ type: 'response', response }]);
+        return response;
+      },
       batchScore: async ({ items }, context) => {
         if (items.length > limits.maxItems)
           throw invalidArgument(
@@ -35,12 +46,12 @@ export function bindRewardService(
             'TOO_MANY_ITEMS',
             `at most ${limits.maxItems} items per call, not ${items.length}`,
           );
-        return { results: (await router.scoreAll(items, context)).map(toResult) };
+        return { results: (await scoreAll(items, context)).map(toResult) };
       },
       streamScore: async function* (requests, context) {
-        const scoreAll = (items: readonly rewardV1.ScoreRequest[]) =>
-          router.scoreAll(items, context, () => (error) => error.under('item'));
-        for await (const { itemId, outcome } of answerStream(requests, scoreAll, limits.streamWindow))
+        const scoreItems = (items: readonly rewardV1.ScoreRequest[]) =>
+          scoreAll(items, context, () => (error) => error.under('item'));
+        for await (const { itemId, outcome } of answerStream(requests, scoreItems, limits.streamWindow))
           yield { itemId, result: toResult(outcome) };
       },
       route: async ({ prompt }) => {

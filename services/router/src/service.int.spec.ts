@@ -1,11 +1,11 @@
 import { loadConfig } from '@dmoerm/config';
 import { bundleV1, commonV1, rewardV1 } from '@dmoerm/protos';
 import type { aggregatorV1, expertV1 } from '@dmoerm/protos';
-import { connect, fromStatus } from '@dmoerm/rpc';
+import { connect, createToken, digestToken, fromStatus } from '@dmoerm/rpc';
 import type { RpcClient } from '@dmoerm/rpc';
 import type { Service } from '@dmoerm/serving';
 import { logger } from '@dmoerm/telemetry';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROUTER_CONFIG } from './config';
@@ -51,6 +51,7 @@ async function start(...argv: string[]) {
   const started = createRouterService(config, (revision) => writeSpecBundle(directory, revision));
   const { address: target } = await started.start();
   return {
+    address: target,
     service: started,
     client: connect(rewardV1.RewardServiceService, { target }),
     bundles: connect(bundleV1.BundleServiceService, { target }),
@@ -431,6 +432,43 @@ describe('overload', () => {
     small.client.close();
     small.bundles.close();
     await small.service.stop();
+  });
+});
+
+describe('a quota', () => {
+  it('stops the identity that has used it up, says when to come back, and stops nobody else', async () => {
+    const [greedy, modest] = [createToken(), createToken()];
+    const identity = (name: string, token: string) => ({
+      name,
+      role: 'trainer',
+      token_sha256: [digestToken(token)],
+      items_per_second: 1,
+    });
+    const accessFile = join(directory, 'access.yaml');
+    const identities = [identity('greedy', greedy), identity('modest', modest)];
+    await writeFile(accessFile, JSON.stringify({ identities }));
+    const guarded = await start('--access-file', accessFile);
+    const callers = [greedy, modest].map((token) =>
+      connect(rewardV1.RewardServiceService, { target: guarded.address, token }),
+    );
+    try {
+      const items = Array.from({ length: 60 }, () => item('hello', ['x']));
+      const [first, second] = callers as [typeof client, typeof client];
+      await first.call.batchScore({ items });
+      const refusal = await first.call.score(item('hello', ['x'])).catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'QUOTA_EXCEEDED' });
+      // 60 items at 1 per second, of which 10 seconds may be used at once.
+      const { retryAfterMs } = refusal as { retryAfterMs: number };
+      expect(retryAfterMs).toBeGreaterThan(30_000);
+      expect(retryAfterMs).toBeLessThanOrEqual(50_000);
+      await expect(second.call.score(item('hello', ['x']))).resolves.toBeDefined();
+      await expect(guarded.client.call.score(item('hello', ['x']))).rejects.toMatchObject({
+        code: 'UNAUTHENTICATED',
+      });
+    } finally {
+      for (const caller of [...callers, guarded.client, guarded.bundles]) caller.close();
+      await guarded.service.stop();
+    }
   });
 });
 

@@ -10,6 +10,8 @@ import { Quotas } from './quotas';
 import { Router } from './router';
 import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';
+import { Shadow } from './shadow';
+import { bindShadowService } from './shadow-service';
 
 /** Without experts there is no reward: a restart is waited for. */
 const EXPERTS_AWAY_MS = 5_000;
@@ -65,9 +67,13 @@ export function createRouterService(
     chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
     maxCandidates: config.maxCandidates,
   });
+  const shadow = new Shadow({
+    scoreAll: (requests, context) => router.scoreAll(requests, context),
+    requireResident: (revision) => revisions.pin(revision)[Symbol.dispose](),
+  });
   return createHost(config, {
     revisions,
-    bindings: [bindRewardService(router, revisions, config)],
+    bindings: [bindRewardService(router, revisions, config, shadow), bindShadowService(shadow)],
     taskNames: ({ labels }) => labels,
     maxMessageBytes: config.maxMessageBytes,
     peersReady: async () => {

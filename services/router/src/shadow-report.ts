@@ -76,9 +76,7 @@ export class ShadowComparison {
       skipped: BigInt(this.skipped),
       failures: Object.fromEntries([...this.failures].map(([reason, count]) => [reason, BigInt(count)])),
       rerouted: BigInt(this.rerouted),
-      tasks: [...this.tasks]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([task, sums]) => toTask(task, sums)),
+      tasks: [...this.tasks].sort(([a], [b]) => (a < b ? -1 : 1)).map(([task, sums]) => toTask(task, sums)),
     };
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
-import { bundleV1, type rewardV1 } from '@dmoerm/protos';
-import { bindService, type CallContext, type ServiceBinding } from '@dmoerm/rpc';
+import { rewardV1, type bundleV1 } from '@dmoerm/protos';
+import type { CallContext } from '@dmoerm/rpc';
 import { logger } from '@dmoerm/telemetry';
 import type { ItemOutcome } from './router';
 import { ShadowComparison } from './shadow-report';
@@ -24,8 +24,11 @@ export interface ShadowParts {
 
 /** Scores a share of the traffic with a candidate revision too, after the callers have their answers. */
 export class Shadow {
-  private running: { readonly revision: string; readonly share: number; readonly seen: ShadowComparison } | null =
-    null;
+  private running: {
+    readonly revision: string;
+    readonly share: number;
+    readonly seen: ShadowComparison;
+  } | null = null;
   private atOnce = 0;
 
   constructor(private readonly parts: ShadowParts) {}
@@ -77,11 +80,13 @@ export class Shadow {
   }
 
   private async score(request: rewardV1.ScoreRequest, revision: string): Promise<rewardV1.ScoreResponse> {
-    const options = { ...(request.options ?? DEFAULTS), revision };
+    const options = { ...(request.options ?? rewardV1.ScoreOptions.create()), revision };
     const [outcome] = await this.parts.scoreAll([{ ...request, options }], {
       signal: AbortSignal.timeout(TIMEOUT_MS),
       deadline: Date.now() + TIMEOUT_MS,
       requestId: `shadow-${randomUUID()}`,
+      // Nobody's quota pays for it.
+      identity: null,
     });
     if (outcome?.type !== 'response') throw outcome?.error ?? new Error('an item was lost');
     return outcome.response;

@@ -1,12 +1,12 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rewardV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
 import type { Figure, Outcome, Size } from '../figure';
-import { startEdge, type Edge, type EdgeOptions } from '../support/edge';
+import { distOf, startEdge, type Edge, type EdgeOptions } from '../support/edge';
 import { goodTraffic } from '../support/good-traffic';
-import { openCall, openSession, prefix, rewardPath } from '../support/raw-call';
+import type { SlowClients } from '../support/slow-clients';
 
 interface Scale {
   readonly streams: number;
@@ -25,7 +25,6 @@ const SCALES: Readonly<Record<Size, Scale>> = {
   short: { streams: 1_000, idle: 200, limitMs: 8_000, cutMs: 10_000, slowdown: 2, baselineMs: 5_000 },
   full: { streams: 1_000, idle: 200, limitMs: 8_000, cutMs: 10_000, slowdown: 1.25, baselineMs: 20_000 },
 };
-const STREAMS_PER_CONNECTION = 100;
 const MAX_RSS_GROWTH = 32 << 20;
 
 /** Clients that begin and do not end: messages of which one byte came, connections without a call. */
@@ -49,9 +48,10 @@ async function attack(kind: EdgeOptions['kind'], scale: Scale): Promise<Outcome>
     const { rss } = await edge.state();
     const slow = await openSlow(edge, scale);
     try {
+      // While all of them are open; garbage of the good traffic counts neither before nor now.
+      const growth = (await edge.state()).rss - rss;
       const settled = Promise.race([slow.allCut, sleep(cutMs)]);
       const during = await goodTraffic(call, settled);
-      const growth = edge.rssNow() - rss;
       const left = slow.left();
       const ratio = during.p99 / before.p99;
       return {
@@ -68,53 +68,20 @@ async function attack(kind: EdgeOptions['kind'], scale: Scale): Promise<Outcome>
   }
 }
 
-/** Opens half-sent unary calls and half-sent messages of streams, connections without a call, sockets without a word. */
+/** Opens them, from a process of their own: the good callers' times must not be those of the attack. */
 async function openSlow(
   { address }: Edge,
   { streams, idle }: Scale,
 ): Promise<{ readonly allCut: Promise<unknown>; left(): number; close(): void }> {
-  const [host = '', port = ''] = address.split(':');
-  const cuts: Promise<unknown>[] = [];
-  let left = 0;
-  const closers: (() => void)[] = [];
-  const track = (connection: {
-    once(event: 'close', listener: () => void): unknown;
-    destroy(): void;
-  }): void => {
-    left += 1;
-    cuts.push(
-      new Promise<void>((resolve) =>
-        connection.once('close', () => {
-          left -= 1;
-          resolve();
-        }),
-      ),
-    );
-    closers.push(() => connection.destroy());
-  };
-  for (let i = 0; i < streams / STREAMS_PER_CONNECTION; i++) {
-    const session = openSession(address);
-    closers.push(() => session.destroy());
-    await once(session, 'connect');
-    for (let n = 0; n < Math.min(STREAMS_PER_CONNECTION, streams); n++) {
-      const stream = openCall(session, rewardPath(n % 2 === 0 ? 'Score' : 'StreamScore'));
-      track(stream);
-      stream.resume();
-      stream.write(Buffer.concat([prefix(100), Buffer.alloc(1)]));
-    }
-  }
-  for (let i = 0; i < idle; i++) {
-    const connection =
-      i % 2 === 0
-        ? openSession(address)
-        : connectTcp({ host, port: Number(port) }).on('error', () => undefined);
-    if ('resume' in connection) connection.resume();
-    track(connection);
-    await once(connection, 'connect');
-  }
-  return {
-    allCut: Promise.all(cuts),
-    left: () => left,
-    close: () => closers.forEach((close) => close()),
-  };
+  const options: SlowClients = { address, streams, idle };
+  const child = fork(distOf('slow-clients.js'), [JSON.stringify(options)], { stdio: 'inherit' });
+  let left = Infinity;
+  let tellCut = (): void => undefined;
+  const allCut = new Promise<void>((resolve) => (tellCut = resolve));
+  child.on('message', (message) => {
+    ({ left } = message as { left: number });
+    if (left === 0) tellCut();
+  });
+  await once(child, 'message');
+  return { allCut, left: () => left, close: () => child.kill('SIGKILL') };
 }

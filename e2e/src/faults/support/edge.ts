@@ -32,8 +32,7 @@ export interface Edge extends AsyncDisposable {
 
 /** Starts one. */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
-  const script = join(__dirname.replace(/\/src\//, '/dist/'), 'edge-server.js');
-  const child = fork(script, [JSON.stringify(options)], {
+  const child = fork(distOf('edge-server.js'), [JSON.stringify(options)], {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
@@ -54,6 +53,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       await ended;
     },
   };
+}
+
+/** The compiled script of this folder, from the sources too, as tests run. */
+export function distOf(script: string): string {
+  return join(__dirname.replace(/\/src\//, '/dist/'), script);
 }
 
 /** Resident bytes of a process (Linux). */
