@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Client, type ItemResult, type ScoreItem } from '@dmoerm/client';
@@ -246,4 +246,34 @@ describe('bundle activate', () => {
       expect((await client.getModel()).revision).toBe(expected);
     }
   });
+
+  it('a candidate is tried on the traffic: a report beside unchanged answers, and nothing stays loaded', async () => {
+    const shadow = async (...args: string[]): Promise<{ status: number | null; log: string }> => {
+      const { child, log } = run(['shadow', ...args, '--mesh', meshFile]);
+      return { status: await exitStatus(child), log: log() };
+    };
+    const json = join(folder, 'shadow.json');
+    const report = (): { items: number; tasks: { task: string; sameOrder: number; pairs: number }[] } =>
+      (JSON.parse(readFileSync(json, 'utf8')) as { reports: [ReturnType<typeof report>] }).reports[0];
+    const items = Array.from({ length: 12 }, (_, i) => item('hello', 'yes', `no ${i}`, 'because'));
+    const before = (await client.batchScore(items)).map(numbers);
+    expect((await shadow('report')).log).toContain('NO_SHADOW');
+    expect((await shadow('start', next, '--share', '2')).log).toContain('BAD_SHARE');
+    expect((await shadow('start', next, '--share', '1')).status).toBe(0);
+    expect((await client.batchScore(items)).map(numbers)).toEqual(before);
+    // The second scoring is nobody's to wait for: asked until it is there.
+    do expect((await shadow('report', '--json', json)).status).toBe(0);
+    while (report().items < items.length);
+    expect(report().tasks).toMatchObject([{ task: 'chat', candidates: 36 }]);
+    expect(report().tasks[0]?.pairs).toBeGreaterThan(0);
+    expect(report().tasks[0]?.sameOrder).toBeLessThan(1);
+    // The same bundle as its own candidate agrees with itself.
+    expect((await shadow('start', bundle, '--share', '1')).status).toBe(0);
+    await client.batchScore(items);
+    do await shadow('report', '--json', json);
+    while (report().items < items.length);
+    expect(report().tasks).toMatchObject([{ sameOrder: 1, correlation: expect.closeTo(1, 6) }]);
+    expect((await shadow('stop')).status).toBe(0);
+    expect((await shadow('stop')).log).toContain('NO_SHADOW');
+  }, 60_000);
 });

@@ -1,18 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createBundle, openBundle, type Bundle, type BundleSpec } from '@dmoerm/bundle';
-import {
-  activateBundle,
-  rollbackBundle,
-  type Activated,
-  type MeshAddresses,
-  type MeshOptions,
-} from '@dmoerm/client';
+import { activateBundle, rollbackBundle, type Activated } from '@dmoerm/client';
 import { invalidArgument } from '@dmoerm/core';
 import type { Command } from 'commander';
-import { z } from 'zod';
-import { addConnectionOptions, readConnection, type ConnectionOptions } from './connection';
+import { addConnectionOptions } from './connection';
 import { writeJson } from './json-file';
+import { MESH_FILE_HELP, openMesh, type MeshCommandOptions } from './mesh-file';
 import { readSettings } from './settings';
 
 /** `dmoerm bundle create | verify | inspect | activate | rollback`. */
@@ -62,7 +56,7 @@ export function addBundleCommand(program: Command): void {
         'active one, then all activate it, the router last. If one refuses, the old model serves on.',
     )
     .argument('<ref>', 'directory, digest or known name, as the services see it')
-    .requiredOption('--mesh <file>', MESH_FILE)
+    .requiredOption('--mesh <file>', MESH_FILE_HELP)
     .option('--keep', 'keep what was active in memory, for `bundle rollback`', false)
     .option('--json <file>', 'write the result here')
     .action(async (ref: string, options: MeshCommandOptions & { readonly keep: boolean }) => {
@@ -77,7 +71,7 @@ export function addBundleCommand(program: Command): void {
       'Returns a running mesh to the revision before the active one, at once, if every service still holds it\n' +
         '(`activate --keep`). The one that it leaves stays in memory: a second rollback undoes the first.',
     )
-    .requiredOption('--mesh <file>', MESH_FILE)
+    .requiredOption('--mesh <file>', MESH_FILE_HELP)
     .option('--json <file>', 'write the result here')
     .action(async (options: MeshCommandOptions) => {
       const { addresses, mesh } = openMesh(options);
@@ -86,59 +80,9 @@ export function addBundleCommand(program: Command): void {
   addConnectionOptions(rollback);
 }
 
-const MESH_FILE =
-  'addresses as `serve --ready-file` writes them: {"router": "host:port", "expert": ..., "aggregator": ...};\n' +
-  'a list of addresses stands for replicas; "secure": ["router"] says which of them to reach with --ca and a token, if not all';
-
-type MeshCommandOptions = ConnectionOptions & { readonly mesh: string; readonly json?: string };
-
-/** A mesh as the options say to reach it; steps are told on standard error. */
-function openMesh(options: MeshCommandOptions): { addresses: MeshAddresses; mesh: MeshOptions } {
-  const { addresses, secure } = readMesh(options.mesh);
-  const connection = readConnection(options);
-  return {
-    addresses,
-    mesh: {
-      security: (kind) => (secure.includes(kind) ? connection : {}),
-      onStep: (address, step) => process.stderr.write(`${address}: ${step}\n`),
-    },
-  };
-}
-
 function tellActive(active: Activated, json: string | undefined): void {
   writeJson(json, active);
   process.stdout.write(`serving ${active.name}\nrevision ${active.revision}\n`);
-}
-
-const Addresses = z.union([
-  z
-    .string()
-    .min(1)
-    .transform((one) => [one]),
-  z.array(z.string().min(1)).min(1),
-]);
-const KINDS = { router: 'routers', expert: 'experts', aggregator: 'aggregators' } as const;
-const MeshFile = z.object({
-  router: Addresses,
-  expert: Addresses,
-  aggregator: Addresses,
-  secure: z.array(z.enum(['router', 'expert', 'aggregator'])).default(['router', 'expert', 'aggregator']),
-});
-
-/** The addresses of a mesh, and which kinds of services ask for TLS and identities. */
-function readMesh(file: string): {
-  readonly addresses: MeshAddresses;
-  readonly secure: readonly (keyof MeshAddresses)[];
-} {
-  try {
-    const { router, expert, aggregator, secure } = MeshFile.parse(JSON.parse(readFileSync(file, 'utf8')));
-    const addresses = { routers: router, experts: expert, aggregators: aggregator };
-    return { addresses, secure: secure.map((kind) => KINDS[kind]) };
-  } catch (error) {
-    const why =
-      error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : '';
-    throw invalidArgument('--mesh', 'BAD_MESH_FILE', `${file}: ${why}`);
-  }
 }
 
 function readSpec(file: string): BundleSpec {

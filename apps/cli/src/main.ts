@@ -9,6 +9,7 @@ import { addExpertCommand } from './expert-command';
 import { addLabelCommand } from './label-command';
 import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
+import { addShadowCommand } from './shadow-command';
 import { addTokenCommand } from './token-command';
 import { addTrainCommand } from './train-command';
 
@@ -41,6 +42,7 @@ addScoreCommand(program);
 addTokenCommand(program);
 addBundleCommand(program);
 addExpertCommand(program);
+addShadowCommand(program);
 addBaseCommand(program);
 addLabelCommand(program);
 addTrainCommand(program);

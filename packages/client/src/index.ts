@@ -5,6 +5,8 @@ export type { CallOptions, Client, ClientOptions, ConnectionSecurity } from './c
 export type { StreamItem, StreamResult } from './item-stream';
 export type { MeshAddresses, MeshOptions } from './mesh-services';
 export { rollbackBundle } from './rollback-bundle';
+export { shadowReports, startShadow, stopShadow } from './shadow';
+export type { Moments, ShadowReport } from './shadow';
 export type {
   CandidateResult,
   ItemResult,
