@@ -16,12 +16,15 @@ export interface CallContext {
   readonly deadline: number | null;
   /** Names the request in logs and errors of every hop. */
   readonly requestId: string;
+  /** The connection that the call came over, as `address:port`: clients are told apart by it. */
+  readonly peer: string;
 }
 
 /** The side of grpc-js's server calls that a context needs. */
 export interface IncomingCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
+  getPeer(): string;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -39,6 +42,7 @@ export function createContext(call: IncomingCall): CallContext {
     signal: controller.signal,
     deadline: Number.isFinite(deadline) ? deadline : null,
     requestId: String(call.metadata.get(REQUEST_ID_KEY)[0] ?? ''),
+    peer: call.getPeer(),
   };
 }
 

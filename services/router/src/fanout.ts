@@ -82,8 +82,12 @@ async function scoreChunk(legs: readonly Leg[], peers: Peers, context: CallConte
     prompt: item.request.prompt,
     candidates: item.request.candidates,
     truncation: item.truncation,
+    priority: item.priority,
   }));
-  const answer = await peers.expert.evaluate({ task: task.name, revision, items }, { context });
+  const answer = await peers.expert.evaluate(
+    { task: task.name, revision, items, client: context.peer },
+    { context },
+  );
   const outputs = readAnswer(answer, items, model, task);
   const asked = legs.flatMap(({ item: { rule, lambda } }, i) =>
     (outputs[i] ?? []).flatMap((one) =>
