@@ -40,6 +40,9 @@ const PATIENCE_MS = 60_000;
  */
 const SHARE_OF_ROOM: Readonly<Record<Priority, number>> = { normal: 2, background: 0.5 };
 
+/** The estimate of a wait is a mean, and the answer has a way to go: a tenth more must fit before the deadline. */
+const MARGIN = 1.1;
+
 /** When an entry that came at `now` should be answered. */
 export function dueTime(deadline: number | null, now = Date.now()): number {
   return Math.min(deadline ?? Infinity, now + PATIENCE_MS);
@@ -112,7 +115,7 @@ export class Queue<E extends QueueEntry> {
       const excess = this.excess(flow.first, flow.tokens, tokens);
       if (excess > 0) throw this.refused(asking, 'QUEUE_FULL', queueFull(this.pace.time(excess)));
       const waitMs = this.wait(flow.first, flow.tokens, now);
-      if (waitMs > flow.leftMs)
+      if (waitMs * MARGIN > flow.leftMs)
         throw this.refused(asking, 'DEADLINE_UNREACHABLE', cannotFinish(waitMs, flow.leftMs));
     }
   }
