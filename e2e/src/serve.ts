@@ -15,19 +15,16 @@ export interface Served {
 }
 
 /** Starts the whole mesh as a user would, with processes of its own; resolves when it is ready. @throws if it ends before. */
-export async function serve(bundle: string, folder: string, flags: readonly string[] = []): Promise<Served> {
+export async function serve(
+  bundle: string,
+  folder: string,
+  flags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Served> {
   const readyFile = join(folder, `ready-${Date.now()}.json`);
   const watcher = watch(folder);
-  const { child, log } = run([
-    'serve',
-    '--bundle',
-    bundle,
-    '--listen',
-    '127.0.0.1:0',
-    '--ready-file',
-    readyFile,
-    ...flags,
-  ]);
+  const args = ['serve', '--bundle', bundle, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...flags];
+  const { child, log } = run(args, env);
   const appears = async (): Promise<true> => {
     while (!existsSync(readyFile) || readFileSync(readyFile, 'utf8') === '') await once(watcher, 'change');
     return true;
@@ -38,9 +35,15 @@ export async function serve(bundle: string, folder: string, flags: readonly stri
   return { child, addresses: JSON.parse(readFileSync(readyFile, 'utf8')) as Served['addresses'], log };
 }
 
-/** Runs the command line; its standard error is kept. */
-export function run(args: readonly string[]): { child: ChildProcess; log: () => string } {
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs the command line with settings on top of this process's environment; its standard error is kept. */
+export function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): { child: ChildProcess; log: () => string } {
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let text = '';
   child.stderr?.on('data', (chunk: Buffer) => (text += chunk.toString()));
   return { child, log: () => text };
@@ -52,3 +55,8 @@ export async function exitStatus(child: ChildProcess): Promise<number | null> {
   const [code] = (await once(child, 'exit')) as [number | null];
   return code;
 }
+
+/** Settings of services that nobody waits for: they end without a lame duck. */
+export const QUICK_END: Readonly<Record<string, string>> = Object.fromEntries(
+  ['ROUTER', 'EXPERT', 'AGGREGATOR'].map((name) => [`DMOERM_${name}_LAME_DUCK_MS`, '0']),
+);

@@ -224,6 +224,7 @@ describe('batchScore', () => {
       truncation: 'keep_end',
       revision: 'f'.repeat(64),
       capabilities: ['logic'],
+      priority: 'background',
     } as const;
     await client.batchScore([{ ...item('Hello', 'x'), options }]);
     expect(batches[0]?.[0]?.options).toEqual({
@@ -234,6 +235,7 @@ describe('batchScore', () => {
       truncation: 2,
       revision: 'f'.repeat(64),
       capabilities: ['logic'],
+      priority: 2,
     });
   });
 });

@@ -15,6 +15,7 @@ const AGGREGATIONS = {
   uncertainty_weighted: rewardV1.Aggregation.UNCERTAINTY_WEIGHTED,
 };
 const TRUNCATIONS = { reject: commonV1.Truncation.REJECT, keep_end: commonV1.Truncation.KEEP_END };
+const PRIORITIES = { normal: commonV1.Priority.NORMAL, background: commonV1.Priority.BACKGROUND };
 
 /** An item as the API takes it; the server checks it. */
 export function toRequest({ prompt, candidates, options = {} }: ScoreItem): rewardV1.ScoreRequest {
@@ -33,6 +34,7 @@ export function toPrompt(prompt: Prompt): NonNullable<rewardV1.ScoreRequest['pro
 
 function toOptions(options: ScoreOptions): rewardV1.ScoreOptions {
   const { routing = { type: 'top_1' }, aggregation = { type: 'learned' }, truncation = 'reject' } = options;
+  const { priority = 'normal' } = options;
   return {
     routing: ROUTINGS[routing.type],
     task: routing.type === 'forced' ? routing.task : '',
@@ -41,5 +43,6 @@ function toOptions(options: ScoreOptions): rewardV1.ScoreOptions {
     truncation: TRUNCATIONS[truncation],
     revision: options.revision ?? '',
     capabilities: [...(options.capabilities ?? [])],
+    priority: PRIORITIES[priority],
   };
 }

@@ -21,6 +21,8 @@ export interface ScoreOptions {
   readonly revision?: string;
   /** Capabilities to answer with, in this order; default all. */
   readonly capabilities?: readonly string[];
+  /** Default `normal`; `background` lets the normal work of everybody go first, without waiting for ever. */
+  readonly priority?: 'normal' | 'background';
 }
 
 /** Outcome of one item: a failure has an error, never a number. */

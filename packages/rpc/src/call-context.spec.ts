@@ -70,7 +70,7 @@ describe('a call made with the context of another', () => {
   it('is not made at all once that one is over', async () => {
     const { address } = await loopback.serveExpert(async () => OK_RESPONSE);
     const signal = AbortSignal.abort();
-    const context = { signal, deadline: null, identity: null, requestId: 'r-1' };
+    const context = { signal, deadline: null, identity: null, requestId: 'r-1', peer: '' };
     expect(await failureOf(loopback.expert(address).call.evaluate(request(), { context }))).toMatchObject({
       code: 'CANCELLED',
     });

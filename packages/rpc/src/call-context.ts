@@ -19,6 +19,8 @@ export interface CallContext {
   readonly requestId: string;
   /** Who calls; null where everybody may. */
   readonly identity: Identity | null;
+  /** The connection that the call came over, as `address:port`: clients are told apart by it where they have no identity. */
+  readonly peer: string;
 }
 
 const identities = new WeakMap<Metadata, Identity>();
@@ -32,6 +34,7 @@ export function setIdentity(metadata: Metadata, identity: Identity): void {
 export interface IncomingCall {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
+  getPeer(): string;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -50,6 +53,7 @@ export function createContext(call: IncomingCall): CallContext {
     deadline: Number.isFinite(deadline) ? deadline : null,
     requestId: String(call.metadata.get(REQUEST_ID_KEY)[0] ?? ''),
     identity: identities.get(call.metadata) ?? null,
+    peer: call.getPeer(),
   };
 }
 

@@ -5,8 +5,10 @@ import { metrics } from '@dmoerm/telemetry';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { whenAllGone } from './all-gone';
 import { PendingCall, startForwardSpan } from './pending-call';
-import { Queue } from './queue';
-import type { QueueEntry } from './queue';
+import type { Priority } from './queue/flow';
+import { Queue, dueTime } from './queue/queue';
+import type { QueueEntry, QueueLimits } from './queue/queue';
+import { expiry } from './queue/refusals';
 
 /** Outputs of one call. */
 export interface Answer {
@@ -18,12 +20,15 @@ export interface Answer {
   readonly engineNs: number;
 }
 
-/** How much work the expert takes at once. */
-export interface ExpertLimits {
-  /** Tokens of one batch; an item alone may exceed them. */
-  readonly maxBatchTokens: number;
-  /** Tokens that may wait; beyond them calls are refused. */
-  readonly maxQueueTokens: number;
+/** An item, and how urgent it is. */
+export interface ExpertItem extends EvaluateItem {
+  readonly priority: Priority;
+}
+
+/** Who asks and how long they wait. */
+export interface Caller extends Pick<CallContext, 'signal' | 'deadline'> {
+  /** Callers of the same name share one client's part of the engine. */
+  readonly client: string;
 }
 
 /** What became of one item. */
@@ -55,21 +60,24 @@ export class Expert {
   private readonly queue: Queue<Entry>;
   private pumping = false;
 
-  constructor(private readonly limits: ExpertLimits) {
-    this.queue = new Queue(limits.maxQueueTokens);
+  constructor(limits: QueueLimits) {
+    this.queue = new Queue(limits);
   }
 
   /**
    * Evaluates the items of one call. What is wrong with an item or a candidate becomes its error.
-   * @throws DmoermError NOT_FOUND for the task; RESOURCE_EXHAUSTED, reason `QUEUE_FULL`; CANCELLED; DEADLINE_EXCEEDED.
+   * @throws DmoermError NOT_FOUND for the task; RESOURCE_EXHAUSTED, reason `QUEUE_FULL`, if it does not fit or cannot be
+   *   done before the deadline; CANCELLED; DEADLINE_EXCEEDED.
    */
   async evaluate(
     model: Model,
     task: string,
-    items: readonly EvaluateItem[],
-    { signal, deadline }: Pick<CallContext, 'signal' | 'deadline'>,
+    items: readonly ExpertItem[],
+    { client, signal, deadline }: Caller,
   ): Promise<Answer> {
     model.capabilities(task);
+    const common = { lane: model, task, client, signal, deadline, due: dueTime(deadline) };
+    this.queue.check(items.map(({ priority }) => ({ ...common, priority })));
     const prepared: Prepared[] = [];
     for (const item of items) {
       prepared.push(prepare(model, task, item));
@@ -78,16 +86,17 @@ export class Expert {
     }
     const call = new PendingCall(task, prepared.filter(({ type }) => type === 'ready').length);
     const entries: Entry[] = [];
-    const outcomes = prepared.map((one) => {
+    const outcomes = prepared.map((one, i) => {
       if (one.type === 'refused') return Promise.resolve({ outputs: one.outputs, batch: null, engineNs: 0 });
       const { item } = one;
+      const priority = items[i]?.priority ?? 'normal';
       return new Promise<Outcome>((resolve, fail) => {
         const drop = (error: DmoermError): void => {
           call.dropped();
           fail(error);
         };
-        const tokens = item.engineTokens;
-        entries.push({ lane: model, tokens, task, signal, deadline, drop, model, item, call, resolve, fail });
+        const own = { model, tokens: item.engineTokens, priority, item, call, drop, resolve, fail };
+        entries.push({ ...common, ...own });
       });
     });
     try {
@@ -95,6 +104,10 @@ export class Expert {
     } catch (error) {
       for (const { drop } of entries) drop(DmoermError.from(error));
     }
+    using _leaving = onAbort(signal, () => {
+      const over = expiry({ signal, deadline }, Date.now());
+      if (over !== null) this.queue.withdraw(entries, over);
+    });
     void this.pump();
     const done = await all(outcomes);
     const batches = new Map(done.map(({ batch, engineNs }) => [batch, engineNs]));
@@ -109,17 +122,23 @@ export class Expert {
     if (this.pumping) return;
     this.pumping = true;
     while (this.queue.length > 0) {
-      const batch = this.queue.take(this.limits.maxBatchTokens);
-      if (batch.length > 0) await forward(batch);
+      const batch = this.queue.take();
+      if (batch.length === 0) continue;
+      const start = performance.now();
+      const complete = await forward(batch);
+      this.queue.done(complete ? performance.now() - start : null);
     }
     this.pumping = false;
   }
 }
 
-/** Runs one batch and tells its entries. If it fails, its items are tried alone, so that one cannot fail the others. */
-async function forward(batch: readonly Entry[]): Promise<void> {
+/**
+ * Runs one batch and tells its entries. If it fails, its items are tried alone, so that one cannot fail the others.
+ * @returns whether it was computed at one go.
+ */
+async function forward(batch: readonly Entry[]): Promise<boolean> {
   const [first] = batch;
-  if (first === undefined) return;
+  if (first === undefined) return false;
   const tasks = groupBy(batch, ({ task }) => task);
   for (const [task, own] of tasks) {
     metrics.batchItems.observe({ task }, own.length);
@@ -131,6 +150,7 @@ async function forward(batch: readonly Entry[]): Promise<void> {
   const span = startForwardSpan({ tasks: [...tasks.keys()], revision, tokens: sumTokens(batch), calls });
   try {
     await compute(batch);
+    return true;
   } catch (error) {
     if (batch.length === 1 || DmoermError.from(error).code === 'CANCELLED') {
       for (const { fail } of batch) fail(DmoermError.from(error));
@@ -138,6 +158,7 @@ async function forward(batch: readonly Entry[]): Promise<void> {
       for (const entry of batch)
         await compute([entry]).catch((own: unknown) => entry.fail(DmoermError.from(own)));
     }
+    return false;
   } finally {
     span.end();
   }
@@ -167,6 +188,12 @@ function prepare(model: Model, task: string, item: EvaluateItem): Prepared {
     const error = DmoermError.from(cause);
     return { type: 'refused', outputs: item.candidates.map(() => ({ type: 'error', error })) };
   }
+}
+
+/** Calls `leave` when the signal is aborted, until disposed of. */
+function onAbort(signal: AbortSignal, leave: () => void): Disposable {
+  signal.addEventListener('abort', leave, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener('abort', leave) };
 }
 
 function sumTokens(entries: readonly Entry[]): number {

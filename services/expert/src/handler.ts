@@ -1,23 +1,25 @@
 import { invalidArgument } from '@dmoerm/core';
 import type { Message, Prompt, Role, Truncation } from '@dmoerm/core';
-import type { CandidateOutput, EvaluateItem, Model } from '@dmoerm/model';
+import type { CandidateOutput, Model } from '@dmoerm/model';
 import { commonV1, expertV1 } from '@dmoerm/protos';
 import { bindService, toStatus } from '@dmoerm/rpc';
 import type { ServiceBinding } from '@dmoerm/rpc';
 import { toTensor } from '@dmoerm/serving';
 import type { Revisions } from '@dmoerm/serving';
 import { metrics } from '@dmoerm/telemetry';
-import type { Answer, Expert } from './expert';
+import type { Answer, Expert, ExpertItem } from './expert';
+import type { Priority } from './queue/flow';
 
 /** `dmoerm.expert.v1.ExpertService`: messages to domain and back; for the other services only. */
 export function bindExpertService(expert: Expert, revisions: Revisions<Model>): ServiceBinding {
   return bindService(
     expertV1.ExpertServiceService,
     {
-      evaluate: async ({ task, revision, items }, context) => {
+      evaluate: async ({ task, revision, items, client }, context) => {
         using lease = revisions.pin(revision);
         const model = lease.value;
-        const answer = await expert.evaluate(model, task, items.map(toItem), context);
+        const { signal, deadline } = context;
+        const answer = await expert.evaluate(model, task, items.map(toItem), { client, signal, deadline });
         return toResponse(task, model, answer);
       },
     },
@@ -25,12 +27,13 @@ export function bindExpertService(expert: Expert, revisions: Revisions<Model>): 
   );
 }
 
-function toItem(item: expertV1.EvaluateItem, i: number): EvaluateItem {
-  const { prompt, candidates, truncation } = item;
+function toItem(item: expertV1.EvaluateItem, i: number): ExpertItem {
+  const { prompt, candidates, truncation, priority } = item;
   return {
     prompt: toPrompt(prompt, `items[${i}]`),
     candidates,
     truncation: toTruncation(truncation, `items[${i}]`),
+    priority: toPriority(priority, `items[${i}]`),
   };
 }
 
@@ -65,6 +68,13 @@ function toTruncation(truncation: commonV1.Truncation, at: string): Truncation {
     'UNKNOWN_ENUM_VALUE',
     'unknown truncation; use REJECT or KEEP_END',
   );
+}
+
+function toPriority(priority: commonV1.Priority, at: string): Priority {
+  const { UNSPECIFIED, NORMAL, BACKGROUND } = commonV1.Priority;
+  if (priority === UNSPECIFIED || priority === NORMAL) return 'normal';
+  if (priority === BACKGROUND) return 'background';
+  throw invalidArgument(`${at}.priority`, 'UNKNOWN_ENUM_VALUE', 'unknown priority; use NORMAL or BACKGROUND');
 }
 
 function toResponse(

@@ -46,7 +46,7 @@ async function run(...argv: string[]): Promise<Running> {
     models,
     evaluate: (request, options) =>
       client.call.evaluate(
-        { task: 'chat', revision: '', items: [], ...request },
+        { task: 'chat', revision: '', items: [], client: '', ...request },
         { timeoutMs: 5000, ...options },
       ),
     bundles: bundles.call,
@@ -65,6 +65,7 @@ const item = (prompt: string, ...candidates: string[]): expertV1.EvaluateItem =>
   },
   candidates,
   truncation: commonV1.Truncation.UNSPECIFIED,
+  priority: commonV1.Priority.UNSPECIFIED,
 });
 
 /** Outcomes as words: `ok` or the error's reason. */
@@ -132,7 +133,7 @@ describe('the expert service', () => {
     ],
     [
       'an item without a prompt',
-      { items: [{ prompt: undefined, candidates: ['x'], truncation: 0 }] },
+      { items: [{ prompt: undefined, candidates: ['x'], truncation: 0, priority: 0 }] },
       { code: 'INVALID_ARGUMENT', reason: 'NO_PROMPT', field: 'items[0].prompt' },
     ],
     [
@@ -168,7 +169,7 @@ describe('the queue of the expert service', () => {
   });
 
   it('refuses what does not fit with QUEUE_FULL and says when to come back', async () => {
-    await using expert = await run('--max-queue-tokens', '20');
+    await using expert = await run('--max-queue-tokens', '30');
     const [model] = [...expert.models.values()] as [SpecModel];
     const gate = deferred();
     model.gate = gate.done;
@@ -183,7 +184,7 @@ describe('the queue of the expert service', () => {
         ),
       ),
     );
-    expect(refused).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'QUEUE_FULL', retryAfterMs: 250 });
+    expect(refused).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'QUEUE_FULL', retryAfterMs: 50 });
     gate.resolve();
     expect((await settled).filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
   });
@@ -206,11 +207,28 @@ describe('the queue of the expert service', () => {
     expect(expired).toMatchObject({ reason: { code: 'DEADLINE_EXCEEDED' } });
     // The callers know before the server does.
     await inFlight((calls) => calls === 1);
+    // Their places are free before the next batch.
+    expect((await metrics.queueItems.get()).values.map(({ value }) => value)).toEqual([0, 0]);
     gate.resolve();
     await first;
     await expert.evaluate({ items: [item('Hello', 'last')] });
     expect(model.calls).toEqual(['chat:1', 'chat:1']);
   });
+});
+
+it('stops a batch all of whose callers have gone', async () => {
+  await using expert = await run();
+  const [model] = [...expert.models.values()] as [SpecModel];
+  const client = new AbortController();
+  const stopped = new Promise((resolve) => (model.onAbort = () => resolve('stopped')));
+  const gate = deferred();
+  model.gate = gate.done;
+  const gone = expert.evaluate({ items: [item('Hello', 'gone')] }, { signal: client.signal });
+  await until(() => model.calls.length === 1);
+  client.abort();
+  await expect(gone).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await stopped).toBe('stopped');
+  gate.resolve();
 });
 
 describe('the revisions of the expert service', () => {

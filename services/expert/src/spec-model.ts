@@ -22,6 +22,8 @@ export interface SpecModel extends Model {
   readonly calls: readonly string[];
   /** Lets engine calls wait until it resolves. */
   gate: Promise<void>;
+  /** Called when an engine call is told to stop. */
+  onAbort: () => void;
   /** Whether it has been disposed of. */
   readonly disposed: boolean;
 }
@@ -37,6 +39,7 @@ class CharacterModel implements SpecModel {
   readonly taskNames = [...TASKS.keys()];
   readonly calls: string[] = [];
   gate: Promise<void> = Promise.resolve();
+  onAbort = (): void => undefined;
   disposed = false;
 
   constructor(readonly revision: string) {}
@@ -82,6 +85,7 @@ class CharacterModel implements SpecModel {
         .sort()
         .join(' '),
     );
+    signal?.addEventListener('abort', this.onAbort);
     await this.gate;
     if (signal?.aborted)
       throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'cancelled' });

@@ -30,8 +30,10 @@ describe('the spans of the expert', () => {
           prompt: { type: 'text', text: prompt },
           candidates: ['x'],
           truncation: 'reject',
+          priority: 'normal',
         } as const;
         await expert.evaluate(model, 'chat', [item, item], {
+          client: 'one',
           signal: new AbortController().signal,
           deadline: null,
         });

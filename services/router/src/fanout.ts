@@ -85,8 +85,10 @@ async function scoreChunk(legs: readonly Leg[], peers: Peers, context: CallConte
     prompt: item.request.prompt,
     candidates: item.request.candidates,
     truncation: item.truncation,
+    priority: item.priority,
   }));
-  const answer = await peers.evaluate({ task: task.name, revision, items }, context);
+  const client = context.identity?.name ?? context.peer;
+  const answer = await peers.evaluate({ task: task.name, revision, items, client }, context);
   const outputs = readAnswer(answer, items, model, task);
   const asked = legs.flatMap(({ item: { rule, lambda } }, i) =>
     (outputs[i] ?? []).flatMap((one) =>

@@ -13,6 +13,7 @@ export interface Item {
   /** Weight of the variance, for the uncertainty-weighted rule. */
   readonly lambda: number;
   readonly truncation: commonV1.Truncation;
+  readonly priority: commonV1.Priority;
   /** The pinned revision, or empty. */
   readonly revision: string;
   /** Capabilities to answer with; empty: all. */
@@ -51,6 +52,7 @@ export function parseItem(request: rewardV1.ScoreRequest, maxCandidates: number)
     rule: parseRule(options.aggregation),
     lambda,
     truncation: parseTruncation(options.truncation),
+    priority: parsePriority(options.priority),
     revision: options.revision,
     capabilities: options.capabilities,
   };
@@ -118,6 +120,11 @@ function parseRule(aggregation: rewardV1.Aggregation): aggregatorV1.AggregationR
 function parseTruncation(truncation: commonV1.Truncation): commonV1.Truncation {
   if (truncation in commonV1.Truncation) return truncation;
   throw unknownEnumValue('options.truncation');
+}
+
+function parsePriority(priority: commonV1.Priority): commonV1.Priority {
+  if (priority in commonV1.Priority) return priority;
+  throw unknownEnumValue('options.priority');
 }
 
 function unknownEnumValue(field: string): Error {

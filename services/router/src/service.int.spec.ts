@@ -127,6 +127,17 @@ describe('Score', () => {
     expect([expert.requests[0]?.revision, aggregator.requests[0]?.revision]).toEqual([REVISION, REVISION]);
   });
 
+  it('tells the expert how urgent an item is, and one client from another', async () => {
+    const { BACKGROUND, UNSPECIFIED } = commonV1.Priority;
+    await client.call.score(item('hello', ['x'], { priority: BACKGROUND }));
+    await client.call.score(item('hello', ['x']));
+    const target = expert.requests.map(({ items, client: name }) => [items[0]?.priority, name]);
+    expect(target).toEqual([
+      [BACKGROUND, expect.stringMatching(/:\d+$/)],
+      [UNSPECIFIED, target[0]?.[1]],
+    ]);
+  });
+
   it('takes the fallback task when the router is not sure, and says so', async () => {
     const [score] = scores(await client.call.score(item('nothing that it knows', ['x'])));
     expect(score?.route).toMatchObject({ task: 'chat', fallback: true });
@@ -229,6 +240,11 @@ describe('BatchScore', () => {
       'an unknown truncation',
       item('x', ['y'], { truncation: 9 as commonV1.Truncation }),
       'UNKNOWN_ENUM_VALUE items[1].options.truncation',
+    ],
+    [
+      'an unknown priority',
+      item('x', ['y'], { priority: 9 as commonV1.Priority }),
+      'UNKNOWN_ENUM_VALUE items[1].options.priority',
     ],
     ['a negative lambda', item('x', ['y'], { lambda: -1 }), 'BAD_LAMBDA items[1].options.lambda'],
     ['a lambda that is no number', item('x', ['y'], { lambda: NaN }), 'BAD_LAMBDA items[1].options.lambda'],

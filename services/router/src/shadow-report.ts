@@ -1,4 +1,5 @@
-import { bundleV1, type rewardV1 } from '@dmoerm/protos';
+import type { bundleV1} from '@dmoerm/protos';
+import { type rewardV1 } from '@dmoerm/protos';
 
 /** Sums over the candidates of one task; memory does not grow with the traffic. */
 interface TaskSums {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { DmoermError, invalidArgument } from '@dmoerm/core';
-import { rewardV1, type bundleV1 } from '@dmoerm/protos';
+import { commonV1, rewardV1, type bundleV1 } from '@dmoerm/protos';
 import type { CallContext } from '@dmoerm/rpc';
 import { logger } from '@dmoerm/telemetry';
 import type { ItemOutcome } from './router';
@@ -80,13 +80,15 @@ export class Shadow {
   }
 
   private async score(request: rewardV1.ScoreRequest, revision: string): Promise<rewardV1.ScoreResponse> {
-    const options = { ...(request.options ?? rewardV1.ScoreOptions.create()), revision };
+    const { BACKGROUND: priority } = commonV1.Priority;
+    const options = { ...(request.options ?? rewardV1.ScoreOptions.create()), revision, priority };
     const [outcome] = await this.parts.scoreAll([{ ...request, options }], {
       signal: AbortSignal.timeout(TIMEOUT_MS),
       deadline: Date.now() + TIMEOUT_MS,
       requestId: `shadow-${randomUUID()}`,
       // Nobody's quota pays for it.
       identity: null,
+      peer: 'shadow',
     });
     if (outcome?.type !== 'response') throw outcome?.error ?? new Error('an item was lost');
     return outcome.response;

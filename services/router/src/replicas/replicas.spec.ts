@@ -14,7 +14,13 @@ import type { ReplicasOptions } from './replicas';
 type Expert = SpecPeer<expertV1.EvaluateRequest>;
 const CALLER = new AbortController();
 setMaxListeners(0, CALLER.signal);
-const CONTEXT: CallContext = { signal: CALLER.signal, deadline: null, requestId: 'spec', identity: null };
+const CONTEXT: CallContext = {
+  signal: CALLER.signal,
+  deadline: null,
+  requestId: 'spec',
+  identity: null,
+  peer: '',
+};
 const REQUEST = expertV1.EvaluateRequest.create({ task: 'chat' });
 
 let experts: Expert[];
