@@ -4,6 +4,9 @@ import type { Identity } from '@dmoerm/rpc';
 /** What was saved up by asking for nothing may be used at once, in seconds of the quota. */
 const BURST_S = 10;
 
+/** Sums of many small amounts are off by less: who waited the time that was named has paid. */
+const ROUNDING_MS = 1e-3;
+
 /**
  * What identities use, against what they may use per second. Work is let in while the caller has no debt, and is charged
  * for what it turns out to be: tokens are known only after the answer, and a call larger than the quota must not wait for
@@ -72,6 +75,7 @@ class Account {
       return 0;
     }
     this.used = Math.max(0, this.used - elapsedS * perSecond);
-    return Math.max(0, this.used / perSecond - BURST_S) * 1e3;
+    const debtMs = (this.used / perSecond - BURST_S) * 1e3;
+    return debtMs > ROUNDING_MS ? debtMs : 0;
   }
 }

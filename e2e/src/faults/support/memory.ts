@@ -29,7 +29,7 @@ export function probed(folder: string, leakBytes: number): Readonly<Record<strin
 export async function sampleMemory(parent: number, folder: string): Promise<Map<string, Memory>> {
   const lines = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', `${parent}`], { encoding: 'utf8' });
   const samples = new Map<string, Memory>();
-  for (const [, pid, name] of lines.matchAll(/^\s*(\d+) .*\b(router|expert|aggregator)\b.*$/gm)) {
+  for (const [, pid, name] of lines.matchAll(/^\s*(\d+) .*services\/(router|expert|aggregator)\/.*$/gm)) {
     const file = join(folder, `${pid}.json`);
     rmSync(file, { force: true });
     process.kill(Number(pid), 'SIGUSR2');
