@@ -1,5 +1,6 @@
 import type { Figure } from '../figure';
 import { R1 } from './r1-killed-replicas';
+import { R10 } from './r10-not-finite';
 import { R11 } from './r11-hot-swap';
 import { R12 } from './r12-mtls';
 import { R13 } from './r13-batch-invariance';
@@ -14,4 +15,4 @@ import { R8 } from './r8-oversize';
 import { R9 } from './r9-corrupt-weights';
 
 /** All figures, in the order of their numbers. */
-export const FIGURES: readonly Figure[] = [R1, R2, R3, R4, R5, R6, R7, R8, R9, R11, R12, R13, R15];
+export const FIGURES: readonly Figure[] = [R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, R13, R15];
