@@ -1,4 +1,4 @@
-import type { bundleV1} from '@dmoerm/protos';
+import type { bundleV1 } from '@dmoerm/protos';
 import { type rewardV1 } from '@dmoerm/protos';
 
 /** Sums over the candidates of one task; memory does not grow with the traffic. */
