@@ -46,7 +46,7 @@ const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
 );
 for (const room of [...rooms, 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
   const cwd = `${ROOT}/${room}`;
-  const { ok, stdout } = step(room, 'timeout', ['600', 'npx', 'jest', '--forceExit', '--json', '--silent'], {
+  const { ok, stdout } = step(room, 'timeout', ['1800', 'npx', 'jest', '--forceExit', '--json', '--silent'], {
     cwd,
   });
   try {
