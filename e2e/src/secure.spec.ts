@@ -57,7 +57,12 @@ async function withClient<T>(
   options: Omit<ClientOptions, 'address'>,
   work: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = createClient({ address: served.addresses.router, timeoutMs: 5_000, ...options });
+  const client = createClient({
+    address: served.addresses.router,
+    timeoutMs: 5_000,
+    patient: false,
+    ...options,
+  });
   try {
     return await work(client);
   } finally {
