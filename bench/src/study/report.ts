@@ -20,6 +20,8 @@ interface ArmFigures {
   readonly accuracy: Accuracy;
   /** To the single reward model; null for itself. */
   readonly difference: Difference | null;
+  /** To the mean of an ensemble of single models; null for itself, and while there is none. */
+  readonly toEnsemble: Difference | null;
 }
 
 /** Makes `study.json`, `study-accuracy.svg`, `study-cost.svg` and the tables of `study.md` from the runs that are done. */
@@ -34,16 +36,20 @@ export async function reportStudy(output: string): Promise<string> {
     categoryOf: ({ task }: { task: string }) => task,
     bootstrap: BOOTSTRAP,
   };
+  const ensemble = arms.find(({ name }) => name === 'klora_mean');
+  const minus = (arm: StudyArm, other: StudyArm | undefined): Difference | null =>
+    other === undefined || arm === other ? null : differenceOf(arm, other, options);
   const figures = arms.map((arm): ArmFigures => ({
     arm,
     accuracy: accuracyOf(arm, options),
-    difference: arm === reference ? null : differenceOf(arm, reference, options),
+    difference: minus(arm, reference),
+    toEnsemble: minus(arm, ensemble),
   }));
   const { panel } = groupPairs(test.pairs, (i) => test.pairs[i]?.task ?? '');
   const json = {
     test: { pairs: test.pairs.length, too_long: test.too_long, size: test.size, data: test.data },
     detectable_difference_planned: round(plannedDifference(panel)),
-    arms: figures.map(({ arm, accuracy, difference }) => ({
+    arms: figures.map(({ arm, accuracy, difference, toEnsemble }) => ({
       arm: arm.name,
       seeds: arm.seeds.length,
       accuracy: round(accuracy.value),
@@ -56,14 +62,8 @@ export async function reportStudy(output: string): Promise<string> {
       ),
       passes_per_candidate: arm.passes === null ? null : Number(arm.passes.toFixed(2)),
       training_seconds: arm.trainingSeconds === null ? null : Math.round(arm.trainingSeconds),
-      minus_single_rm:
-        difference === null
-          ? null
-          : {
-              difference: round(difference.value),
-              interval: difference.interval?.map(round),
-              p: round(difference.p),
-            },
+      minus_single_rm: toJson(difference),
+      minus_klora_mean: toJson(toEnsemble),
       worse_tasks: worseTasks(difference),
     })),
   };
@@ -71,6 +71,12 @@ export async function reportStudy(output: string): Promise<string> {
   await writeChart(join(output, 'study-accuracy.svg'), accuracyChart(figures));
   await writeChart(join(output, 'study-cost.svg'), costChart(figures));
   return `${armTable(figures)}\n\n${taskTable(figures)}\n\n${unitTable(runs)}`;
+}
+
+function toJson(difference: Difference | null): object | null {
+  if (difference === null) return null;
+  const { value, interval, p } = difference;
+  return { difference: round(value), interval: interval?.map(round), p: round(p) };
 }
 
 /** Tasks in which an arm is significantly worse than the single reward model (Holm over tasks). */
@@ -98,13 +104,23 @@ function markdown(header: readonly string[], rows: readonly (readonly string[])[
 
 function armTable(figures: readonly ArmFigures[]): string {
   return markdown(
-    ['arm', 'seeds', 'accuracy [95 %]', 'minus `single_rm`', 'p', 'passes', 'training, min'],
-    figures.map(({ arm, accuracy, difference }) => [
+    [
+      'arm',
+      'seeds',
+      'accuracy [95 %]',
+      'minus `single_rm`',
+      'p',
+      'minus `klora_mean`',
+      'passes',
+      'training, min',
+    ],
+    figures.map(({ arm, accuracy, difference, toEnsemble }) => [
       `\`${arm.name}\``,
       `${arm.seeds.length}`,
       withInterval(accuracy),
       difference === null ? '' : withInterval(difference),
       difference === null ? '' : share(difference.p),
+      toEnsemble === null ? '' : withInterval(toEnsemble),
       arm.passes === null ? '' : arm.passes.toFixed(1),
       arm.trainingSeconds === null ? '' : (arm.trainingSeconds / 60).toFixed(0),
     ]),

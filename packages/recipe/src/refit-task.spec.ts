@@ -99,14 +99,14 @@ describe('readPairsFile', () => {
   });
 
   it.each([
-    ['{', /:2: is no JSON/],
-    [{ ...row, chosen: '' }, /:2: chosen/],
-    [{ ...row, messages: [] }, /:2: messages/],
+    ['{', /line 2: the row: /],
+    [{ ...row, chosen: '' }, /line 2: chosen: is empty/],
+    [{ ...row, messages: [] }, /line 2: messages: /],
   ])('names the line of %j', async (line, message) => {
     const file = write(row, line);
     expect(readFileSync(file, 'utf8')).not.toBe('');
     await expect(readPairsFile(file, 'poem')).rejects.toMatchObject({
-      reason: 'BAD_PAIR_RECORD',
+      reason: 'BAD_ROW',
       message: expect.stringMatching(message),
     });
   });
