@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import type { Manifest } from '@dmoerm/bundle';
 import { writeSafetensors } from '@dmoerm/weights';
-import { aggregate, encodeAggregator, trainAggregator, type AggregatorOptions } from '../aggregator';
+import { aggregate, trainAggregator, type AggregatorOptions } from '../aggregator/aggregator';
+import { encodeAggregator } from '../aggregator/encode';
 import { evaluateMargins, fitTemperature, type MarginsEvaluation } from '@dmoerm/evaluation';
 import { headScore, type EmbeddedPair, type ValueHead } from '../head';
 import type { JudgedPair } from './embed';

@@ -9,7 +9,8 @@ import { ROUTER_FEATURES } from '../router-features';
 import { embedGroups, judgedPairs } from './embed';
 import { fitRouter } from './fit-router';
 import type { RecipeTask } from './recipe';
-import { encodeOverall, readoutTokens, taskAdapterOf, unitFolder, type Run } from './run';
+import { encodeOverall } from './encode-task';
+import { readoutTokens, taskAdapterOf, unitFolder, type Run } from './run';
 import { readUnit } from './units';
 
 /** How to make the bundle. */

@@ -1,27 +1,23 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 import { basename, join } from 'node:path';
 import { canonicalJson, hashFile, sha256, type BaseReference } from '@dmoerm/bundle';
-import { DmoermError, invalidArgument } from '@dmoerm/core';
+import { DmoermError } from '@dmoerm/core';
 import { createDataReader, mayShip, type RouteRow } from '@dmoerm/dataset';
-import { createTrainer, readLearned, type LearnerSpec, type Trainer } from '@dmoerm/engine';
 import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
-import { openAdapter, openBase, type BaseModel } from '@dmoerm/weights';
-import { invocationTokens } from './questions';
+import { openBase, type BaseModel } from '@dmoerm/weights';
 import { makeBase } from '../pretraining/scratch-base';
 import { resolveRecipeBase } from './base';
-import { encodePairs, pairRenderer, type Encoded } from './encode';
-import { learn, type Learner } from './learn';
-import { readPairs, type PairRecord } from './pairs';
-import { fitProbeHeads } from './probe-head';
+import { readPairs } from './pairs';
+import { invocationTokens } from './questions';
 import { listUnits, unitName, type Recipe, type RecipeTask, type Unit } from './recipe';
-import { selectPairs, type Selection, type TaskPairs } from './select';
-import { initialiseLora, loraShapes, putHead, readUnit, writeUnit, type UnitResult } from './units';
+import { selectPairs, type Selection } from './select';
+import { readUnit } from './units';
 import { ValueCache } from './value-cache';
 
 /** Rows of a training pass: about 0.7 MB each on a 135M base with every layer adapted. */
 export const MAX_ROWS = 4096;
-const CHECKPOINT_SECONDS = 60;
+/** Between checkpoints, unless the caller says otherwise. */
+export const CHECKPOINT_SECONDS = 60;
 
 /** Where a run happens. */
 export interface RunOptions {
@@ -140,26 +136,6 @@ export function readoutTokens({ options, opened }: Run, unit: Unit): readonly nu
   return invocationTokens(opened, question);
 }
 
-/** Trains all units that are not done, tasks in turn; with `index`, that one alone. Returns the results of all that are. */
-export async function trainUnits(run: Run, index?: number): Promise<UnitResult[]> {
-  const { units, selection } = run;
-  if (index !== undefined && units[index] === undefined)
-    throw invalidArgument('--index', 'NO_SUCH_UNIT', `the recipe has units 0 to ${units.length - 1}`);
-  const wanted = index === undefined ? units : units.filter((_, i) => i === index);
-  for (const pairs of selection.tasks)
-    for (const phase of ['task', 'experts'] as const) {
-      const own = wanted.filter(
-        ({ task, capability }) =>
-          task.name === pairs.task.name && (capability === null) === (phase === 'task'),
-      );
-      const done = await Promise.all(own.map((unit) => readUnit(unitFolder(run, unit))));
-      // All of them: the checkpoint is theirs together, and what is done in it costs nothing.
-      if (done.includes(null)) await trainTogether(run, pairs, own);
-    }
-  const results = await Promise.all(wanted.map((unit) => readUnit(unitFolder(run, unit))));
-  return results.flatMap((one) => (one === null ? [] : [one.result]));
-}
-
 /** A task's adapter for its experts: the folder of phase 1, or null. @throws DmoermError FAILED_PRECONDITION if it is missing. */
 export async function taskAdapterOf(run: Run, task: RecipeTask): Promise<string | null> {
   if (run.options.recipe.phase1.method === 'none') return null;
@@ -171,173 +147,6 @@ export async function taskAdapterOf(run: Run, task: RecipeTask): Promise<string 
     field: unitName({ task, capability: null }),
     message: `the adapter of task ${task.name} is not trained yet: train its unit (\`--index\`) before its experts`,
   });
-}
-
-async function trainTogether(run: Run, pairs: TaskPairs, units: readonly Unit[]): Promise<void> {
-  const { options, base } = run;
-  const { recipe } = options;
-  const first = units[0]?.capability === null;
-  const plan = first ? ({ type: 'full' } as const) : recipe.plan;
-  const encoded = encodeTask(run, pairs, first);
-  const learners = units.map((unit): Learner => ({
-    index: pairs.task.capabilities.findIndex(({ name }) => name === unit.capability?.name),
-    unit: unitName(unit),
-  }));
-  const numbered = learners.map((learner) => ({ ...learner, index: Math.max(0, learner.index) }));
-  requirePairs(encoded, numbered, recipe.max_tokens);
-  const taskAdapter = first ? null : await taskAdapterOf(run, pairs.task);
-  const firstLayer = plan.type === 'top_layers' ? base.config.layerCount - plan.layers : 0;
-  const specs = units.map((unit): LearnerSpec => ({
-    adapter: loraShapes(recipe, base.config, firstLayer),
-    dropout: recipe.lora.dropout,
-    invocationTokens: readoutTokens(run, unit),
-  }));
-  await using trainer = await createTrainer(base, {
-    plan,
-    threads: options.threads,
-    weightType: recipe.weights,
-    taskAdapter: taskAdapter === null ? null : await openAdapter(taskAdapter, base.config),
-    experts: specs,
-  });
-  const name = first ? 'task' : units.length === 1 ? (units[0]?.capability?.name ?? '') : 'experts';
-  const skipped = encoded.train.skipped + encoded.valid.skipped;
-  const left = skipped === 0 ? '' : `; ${skipped} pairs are longer than max_tokens and left out`;
-  options.onStage?.(`${pairs.task.name}, ${name}: ${encoded.train.groups.length} prompts${left}`);
-  const trunk = first ? null : await openTrunkCache(run, taskAdapter);
-  try {
-    await trainWith(run, trainer, {
-      pairs,
-      units,
-      specs,
-      learners: numbered,
-      encoded,
-      trunk,
-      label: `${pairs.task.name} ${name}`,
-    });
-  } finally {
-    trunk?.close();
-  }
-}
-
-/** What `trainWith` trains. */
-interface Work {
-  readonly pairs: TaskPairs;
-  readonly units: readonly Unit[];
-  readonly specs: readonly LearnerSpec[];
-  readonly learners: readonly Learner[];
-  readonly encoded: { readonly train: Encoded; readonly valid: Encoded };
-  readonly trunk: ValueCache | null;
-  readonly label: string;
-}
-
-async function trainWith(run: Run, trainer: Trainer, work: Work): Promise<void> {
-  const { options } = run;
-  const { recipe } = options;
-  const begin = performance.now();
-  const schedule =
-    work.units[0]?.capability === null && recipe.phase1.method !== 'none' ? recipe.phase1 : recipe.phase2;
-  const [train, valid] = [work.encoded.train.groups, work.encoded.valid.groups];
-  const own = work.learners.map(({ index }) => index);
-  const relevant = <G extends { pairs: ReadonlyMap<number, unknown> }>(groups: readonly G[]): G[] =>
-    groups.filter(({ pairs }) => own.some((learner) => pairs.has(learner)));
-  for (const [i, { unit }] of work.learners.entries()) await initialiseLora(trainer, i, unit, recipe.seed);
-  const heads = await fitProbeHeads({
-    trainer,
-    learners: work.learners,
-    train: relevant(train),
-    valid: relevant(valid),
-    ownRows: recipe.plan.type === 'readout' && work.units[0]?.capability !== null,
-    trunk: work.trunk,
-    maxRows: MAX_ROWS,
-    onProgress: (done, total) => options.onProgress?.(`${work.label}, probe`, done, total),
-  });
-  for (const [i, { head }] of heads.entries()) await putHead(trainer, i, head);
-  const names = work.units.map(unitName);
-  const folder = join(
-    options.folder,
-    'training',
-    `${work.pairs.task.name}-${sha256(names.join(' ')).slice(0, 8)}`,
-  );
-  const learned = await learn({
-    trainer,
-    learners: work.learners,
-    train,
-    valid,
-    schedule,
-    seed: recipe.seed,
-    folder,
-    sharedTrunk: recipe.plan.type === 'readout' && work.units[0]?.capability !== null,
-    trunk: work.trunk,
-    maxRows: MAX_ROWS,
-    checkpointSeconds: options.checkpointSeconds ?? CHECKPOINT_SECONDS,
-    onProgress: (done, total) => options.onProgress?.(work.label, done, total),
-  });
-  for (const [i, unit] of work.units.entries()) {
-    const one = learned[i];
-    const learner = work.learners[i]?.index ?? -1;
-    const spec = work.specs[i];
-    if (one === undefined || spec === undefined) continue;
-    const expert = await readLearned(trainer, i, spec);
-    // Products round weights to the type that they are trained in: nothing is lost that counted.
-    const type = recipe.weights === 'bf16' ? ('BF16' as const) : ('F32' as const);
-    const base = { config: run.base.config, name: run.reference.name, type };
-    await writeUnit(unitFolder(run, unit), expert, spec.invocationTokens ?? [], base, {
-      ...one,
-      probe: heads[i]?.accuracy ?? NaN,
-      training_pairs: countPairs(train, learner),
-      validation_pairs: countPairs(valid, learner),
-      seconds: Math.round((performance.now() - begin) / 1e3 / work.units.length),
-    });
-  }
-}
-
-/** @throws DmoermError INVALID_ARGUMENT, reason `NO_PAIRS`: better now than after hours. */
-function requirePairs(
-  encoded: Readonly<Record<'train' | 'valid', Encoded>>,
-  learners: readonly Learner[],
-  maxTokens: number,
-): void {
-  for (const { index, unit } of learners)
-    for (const split of ['train', 'valid'] as const)
-      if (countPairs(encoded[split].groups, index) === 0)
-        throw invalidArgument(
-          'max_tokens',
-          'NO_PAIRS',
-          `${unit}: every ${split} pair has a response that is too long for max_tokens ${maxTokens}; raise it`,
-        );
-}
-
-function countPairs(groups: Encoded['groups'], learner: number): number {
-  return groups.reduce((sum, { pairs }) => sum + (pairs.get(learner)?.length ?? 0), 0);
-}
-
-/** The task's overall preferences as tokens, by what they are for; their learner is 0. */
-export function encodeOverall(run: Run, { task, overall }: TaskPairs): Encoded {
-  return encodePairs([overall], pairRenderer(run.opened, longestConversation(run, task)));
-}
-
-/** Tokens of a conversation that leave the experts room for their own. */
-function longestConversation(run: Run, task: RecipeTask): number {
-  const own = task.capabilities.map((capability) => readoutTokens(run, { task, capability }).length);
-  return Math.min(run.options.recipe.max_tokens, run.base.config.maxPositions - Math.max(...own));
-}
-
-/** The task's pairs as tokens; learners are the capabilities in order, or the task itself in phase 1. */
-function encodeTask(
-  run: Run,
-  { task, experts, first }: TaskPairs,
-  phase1: boolean,
-): { train: Encoded; valid: Encoded } {
-  const learners: (readonly PairRecord[])[] = phase1
-    ? [first]
-    : task.capabilities.map(({ name }) => experts.get(name) ?? []);
-  const renderer = pairRenderer(run.opened, longestConversation(run, task));
-  const part = (split: string): Encoded =>
-    encodePairs(
-      learners.map((pairs) => pairs.filter((row) => row.split === split)),
-      renderer,
-    );
-  return { train: part('train'), valid: part('valid') };
 }
 
 /** States that enter the first adapted layer, for all experts and epochs; null where every layer is adapted. */

@@ -8,17 +8,11 @@ import { routeText } from '../router';
 import { finishRun } from './finish';
 import { fitRouter } from './fit-router';
 import { readRecipe, unitName } from './recipe';
-import {
-  encodeOverall,
-  openRun,
-  readoutTokens,
-  trainUnits,
-  unitFolder,
-  type Run,
-  type RunOptions,
-} from './run';
+import { encodeOverall } from './encode-task';
+import { openRun, readoutTokens, unitFolder, type Run, type RunOptions } from './run';
 import type { TaskPairs } from './select';
 import { specPairs, writeSpecRecipe } from './spec-data';
+import { trainUnits } from './train-units';
 
 let folder: string;
 beforeEach(async () => {

@@ -3,17 +3,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashedFeatures } from '@dmoerm/tokenizer';
-import { aggregate, encodeAggregator, trainAggregator } from './aggregator';
-import { fitPairHead, headScore, type EmbeddedPair, type ValueHead } from './head';
+import { aggregate, trainAggregator } from './aggregator';
+import { encodeAggregator } from './encode';
+import { fitPairHead, headScore, type EmbeddedPair, type ValueHead } from '../head';
 import { createRandom, normal } from '@dmoerm/core';
 import { createDataReader } from '@dmoerm/dataset';
-import { ROUTER_FEATURES } from './router-features';
-import { encodeRouter, routerAccuracy, routeText, trainRouter, type RoutedText } from './router';
+import { ROUTER_FEATURES } from '../router-features';
+import { encodeRouter, routerAccuracy, routeText, trainRouter, type RoutedText } from '../router';
 
 jest.setTimeout(30_000);
 
 const D = 24;
-const ROUTES = join(__dirname, '../../../examples/recipes/made-up-routes.jsonl');
+const ROUTES = join(__dirname, '../../../../examples/recipes/made-up-routes.jsonl');
 const OPTIONS = { hidden: 4, heads: 3, epochs: 6, learningRate: 3e-3, weightDecay: 0.1, seed: 1 };
 
 /** Pairs whose preferred side has the larger first coordinate, plus noise in the others. */
