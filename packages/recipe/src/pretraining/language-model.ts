@@ -45,7 +45,7 @@ export async function trainLanguageModel(
     const file = join(folder, 'checkpoint.safetensors');
     const restored = (await readCheckpoint(file, trainer, 1))?.state ?? null;
     let step = restored?.learners[0]?.step ?? 0;
-    const metrics = new MetricsFile(join(folder, 'metrics.jsonl'), restored?.metricsBytes ?? 0);
+    const metrics = new MetricsFile(folder, restored?.metricsBytes ?? 0);
     const perStep = Math.max(1, Math.floor(config.tokens_per_step / config.sequence));
     const stepsPerEpoch = Math.ceil(train.length / perStep);
     const total = config.epochs * stepsPerEpoch;

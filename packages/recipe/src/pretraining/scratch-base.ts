@@ -6,6 +6,7 @@ import { openTokenizer } from '@dmoerm/tokenizer';
 import { openBase, writeSafetensors } from '@dmoerm/weights';
 import { encodePairs, pairRenderer } from '../training/encode';
 import { learn } from '../training/learn';
+import { EVENTS, METRICS } from '../training/metrics';
 import type { PairRecord } from '../training/pairs';
 import { fitProbeHeads } from '../training/probe-head';
 import type { Recipe, Scratch } from '../training/recipe';
@@ -71,7 +72,8 @@ export async function makeBase(scratch: Scratch, options: ScratchOptions): Promi
       : await preferences(scratch.preferences, pretrained, draft, options);
   const report: Report = { language_model: loss, preferences: made?.report ?? null };
   writeFileSync(join(options.folder, 'base-training.json'), `${JSON.stringify(report, null, 2)}\n`);
-  await rename(join(draft, TRAINING, 'metrics.jsonl'), join(options.folder, 'language-model.jsonl'));
+  await rename(join(draft, TRAINING, METRICS), join(options.folder, 'language-model.jsonl'));
+  await rename(join(draft, TRAINING, EVENTS), join(options.folder, `${EVENTS}.language-model`));
   await rename(made?.folder ?? pretrained, target);
   await rm(draft, { recursive: true });
   return target;

@@ -89,7 +89,7 @@ class Run {
     const start = restored?.state ?? { epoch: 0, chunk: 0, learners: this.progress, metricsBytes: 0 };
     restored?.state.learners.forEach((one, i) => (this.progress[i] = one));
     restored?.best.forEach((one, i) => (this.best[i] = one));
-    this.metrics = new MetricsFile(join(this.o.folder, 'metrics.jsonl'), start.metricsBytes);
+    this.metrics = new MetricsFile(this.o.folder, start.metricsBytes);
     // Where training began is a candidate too: an expert is never worse on validation than its probe.
     if (restored === null) for (const i of learners.keys()) await this.evaluate(i, 0, false);
     const epochRows = train.reduce((sum, { rows }) => sum + rows, 0);

@@ -1,5 +1,6 @@
-import { appendFileSync, existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { EventFile } from './event-file';
 
 /** A step of a learner, or an evaluation. */
 export type Metric =
@@ -23,15 +24,29 @@ export type Metric =
       readonly accuracy: number;
     };
 
-/** Metrics as JSON lines, to be watched while they grow. */
+/** Metrics as JSON lines. */
+export const METRICS = 'metrics.jsonl';
+/** The same as TensorBoard events. */
+export const EVENTS = 'events.out.tfevents.1';
+
+/** Metrics as JSON lines and as TensorBoard events, to be watched while they grow. */
 export class MetricsFile {
-  /** @param bytes Length that belongs to the state from which the run goes on; what follows is cut off. */
-  constructor(
-    private readonly file: string,
-    bytes: number,
-  ) {
-    mkdirSync(dirname(file), { recursive: true });
-    if (existsSync(file) && statSync(file).size > bytes) truncateSync(file, bytes);
+  private readonly file: string;
+  private readonly events: EventFile;
+
+  /**
+   * @param folder gets both files.
+   * @param bytes Length of the former that belongs to the state from which the run goes on; what follows is cut off.
+   */
+  constructor(folder: string, bytes: number) {
+    mkdirSync(folder, { recursive: true });
+    this.file = join(folder, METRICS);
+    if (this.bytes > bytes) truncateSync(this.file, bytes);
+    const lines = existsSync(this.file) ? readFileSync(this.file, 'utf8').split('\n').filter(Boolean) : [];
+    this.events = new EventFile(
+      join(folder, EVENTS),
+      lines.map((line) => JSON.parse(line) as Metric),
+    );
   }
 
   get bytes(): number {
@@ -40,5 +55,6 @@ export class MetricsFile {
 
   add(metric: Metric): void {
     appendFileSync(this.file, `${JSON.stringify(metric)}\n`);
+    this.events.add(metric);
   }
 }
