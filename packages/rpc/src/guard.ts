@@ -1,5 +1,5 @@
 import { DmoermError } from '@dmoerm/core';
-import { metrics } from '@dmoerm/telemetry';
+import { metrics, observeTraced } from '@dmoerm/telemetry';
 import { ServerInterceptingCall } from '@grpc/grpc-js';
 import type {
   Metadata,
@@ -199,9 +199,11 @@ class GuardedCall implements PendingCall {
     if (!this.counted) return;
     this.span?.end(code);
     metrics.inflightRequests.dec();
-    metrics.requestDurationSeconds.observe(
+    observeTraced(
+      metrics.requestDurationSeconds,
       { method: this.path.slice(1), code },
       (performance.now() - this.arrival) / 1e3,
+      this.span?.traceId ?? null,
     );
     this.options.inFlight.leave(this);
   }

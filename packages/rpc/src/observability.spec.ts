@@ -94,4 +94,14 @@ describe('metrics', () => {
     expect(page).toContain(`dmoerm_request_duration_seconds_count{method="${METHOD}",code="NOT_FOUND"} 1`);
     expect(page).toContain('dmoerm_inflight_requests 0');
   });
+
+  it('carry the trace of a recorded call as exemplar', async () => {
+    registry.resetMetrics();
+    const { address } = await loopback.serveExpert(async () => OK_RESPONSE);
+    await loopback.expert(address).call.evaluate(request());
+    const traceId = exporter.getFinishedSpans()[0]?.spanContext().traceId;
+    expect(await registry.metrics()).toMatch(
+      new RegExp(`^dmoerm_request_duration_seconds_bucket.* 1 # \\{trace_id="${traceId}"\\} `, 'm'),
+    );
+  });
 });

@@ -17,6 +17,8 @@ const SERVER_FAULTS = new Set([
 /** A SERVER span and the context in which the handler must run. */
 export interface ServerSpan {
   readonly context: Context;
+  /** Its trace; null if it is not recorded. */
+  readonly traceId: string | null;
   /** Ends the span with the name of the call's status. */
   end(code: string): void;
 }
@@ -34,6 +36,7 @@ export function startServerSpan(method: string, metadata: Metadata, requestId: s
   const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, parent);
   return {
     context: trace.setSpan(parent, span),
+    traceId: span.isRecording() ? span.spanContext().traceId : null,
     end: (code) => endSpan(span, code, SERVER_FAULTS.has(code)),
   };
 }

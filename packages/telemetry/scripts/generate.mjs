@@ -5,22 +5,32 @@ import prettier from 'prettier';
 import { parse } from 'yaml';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { metrics, attributes } = parse(readFileSync(here('../telemetry.yaml'), 'utf8'));
+const { metrics, attributes, events } = parse(readFileSync(here('../telemetry.yaml'), 'utf8'));
 
 /** dmoerm_batch_items -> batchItems, dmoerm.batch.size -> batchSize */
 const key = (name) =>
   name
-    .replace(/^dmoerm[._]/, '')
+    .replace(/^(dmoerm|gen_ai)[._]/, '')
     .replace(/_total$/, '')
     .replace(/[._](\w)/g, (_, letter) => letter.toUpperCase());
+
+const constants = (declared) =>
+  declared.map(({ name, meaning }) => `/** ${meaning} */\n${key(name)}: '${name}',`).join('\n');
 
 const typescript = `// Generated from telemetry.yaml by \`npm run names\`; do not edit.
 
 /** Every metric: its Prometheus name, kind, help text, labels and, for histograms, bucket bounds. */
 export const METRICS = {
 ${metrics
-  .map(({ name, type, labels, meaning, buckets }) => {
-    const fields = { name, type, help: meaning, labelNames: labels, ...(buckets ? { buckets } : {}) };
+  .map(({ name, type, labels, meaning, buckets, exemplars }) => {
+    const fields = {
+      name,
+      type,
+      help: meaning,
+      labelNames: labels,
+      ...(buckets ? { buckets } : {}),
+      ...(exemplars ? { enableExemplars: true } : {}),
+    };
     return `/** ${meaning} */\n${key(name)}: ${JSON.stringify(fields)},`;
   })
   .join('\n')}
@@ -28,7 +38,12 @@ ${metrics
 
 /** Every span attribute of our own. */
 export const ATTRIBUTES = {
-${attributes.map(({ name, meaning }) => `/** ${meaning} */\n${key(name)}: '${name}',`).join('\n')}
+${constants(attributes)}
+} as const;
+
+/** Every event on a span. */
+export const EVENTS = {
+${constants(events)}
 } as const;
 `;
 
@@ -41,7 +56,9 @@ Generated from \`packages/telemetry/telemetry.yaml\` by \`npm run names\` there;
 
 ## Metrics
 
-Served as Prometheus text under \`/metrics\`. Each metric also carries \`service\`, the name of the process. No label holds
+Served under \`/metrics\`, as OpenMetrics to those that accept it, with exemplars (the trace of a sampled call in each bucket
+of \`dmoerm_request_duration_seconds\`), else as Prometheus text; beside them stand the usual \`process_*\` and \`nodejs_*\`.
+Each metric also carries \`service\`, the name of the process. No label holds
 an item id, a peer's address or anything else that a caller chose freely; prompts and responses are in no metric, span or
 log line.
 
@@ -64,6 +81,13 @@ Spans of calls carry the RPC semantic conventions (\`rpc.system.name\`, \`rpc.me
 ${table(
   ['Name', 'Meaning'],
   attributes.map((a) => [`\`${a.name}\``, a.meaning]),
+)}
+
+## Span events
+
+${table(
+  ['Name', 'Meaning'],
+  events.map((e) => [`\`${e.name}\``, e.meaning]),
 )}
 `;
 

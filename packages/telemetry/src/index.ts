@@ -1,6 +1,6 @@
 export { startTelemetry } from './start-telemetry';
 export type { Telemetry, TelemetryOptions } from './start-telemetry';
-export { metrics, registry } from './metrics';
+export { metrics, observeTraced, registry } from './metrics';
 export { tracer } from './tracing';
 export { describeError, logger } from './logger';
-export { ATTRIBUTES, METRICS } from './names.generated';
+export { ATTRIBUTES, EVENTS, METRICS } from './names.generated';

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Registry } from 'prom-client';
 import { metrics, registry } from './metrics';
 
 const RESOLUTION_MS = 10;
@@ -15,7 +16,7 @@ export interface MetricsServer {
 }
 
 /**
- * Serves `GET /metrics` as Prometheus text.
+ * Serves `GET /metrics`, as OpenMetrics to those that accept it, else as Prometheus text.
  * @throws DmoermError UNAVAILABLE, reason ADDRESS_IN_USE, or INVALID_ARGUMENT, reason BAD_ADDRESS.
  */
 export async function startMetricsServer(host: string, port: number): Promise<MetricsServer> {
@@ -28,9 +29,14 @@ export async function startMetricsServer(host: string, port: number): Promise<Me
     // The histogram measures timers that are due every RESOLUTION_MS; the lag is what is beyond that.
     metrics.eventLoopLagSeconds.set(Math.max(0, delay.percentile(99) / 1e9 - RESOLUTION_MS / 1e3));
     delay.reset();
+    const open = request.headers.accept?.includes('application/openmetrics-text') === true;
     void registry
       .metrics()
-      .then((page) => response.writeHead(200, { 'content-type': registry.contentType }).end(page));
+      .then((page) =>
+        response
+          .writeHead(200, { 'content-type': open ? registry.contentType : Registry.PROMETHEUS_CONTENT_TYPE })
+          .end(open ? page : toPrometheusText(page)),
+      );
   });
   try {
     server.listen(port, host);
@@ -58,4 +64,12 @@ export async function startMetricsServer(host: string, port: number): Promise<Me
       await once(server, 'close');
     },
   };
+}
+
+/** The older format has no exemplars and no end mark, and names a counter in full. */
+function toPrometheusText(page: string): string {
+  return page
+    .replace(/ # \{.*$/gm, '')
+    .replace(/^# EOF\n/m, '')
+    .replace(/^# HELP (\S+) (.*)\n# TYPE \1 counter$/gm, '# HELP $1_total $2\n# TYPE $1_total counter');
 }

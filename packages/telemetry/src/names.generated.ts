@@ -9,6 +9,7 @@ export const METRICS = {
     help: "Time from a call's arrival to its status, by full method name and gRPC status name.",
     labelNames: ['method', 'code'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+    enableExemplars: true,
   },
   /** Calls that have arrived and have no status yet; health and reflection are not counted. */
   inflightRequests: {
@@ -162,6 +163,34 @@ export const METRICS = {
     help: 'Bundles refused at load, by the reason of the error.',
     labelNames: ['outcome'],
   },
+  /** Loss of the last step of a unit in training. */
+  trainingLoss: {
+    name: 'dmoerm_training_loss',
+    type: 'gauge',
+    help: 'Loss of the last step of a unit in training.',
+    labelNames: ['unit'],
+  },
+  /** Accuracy of a unit in training on its validation pairs, at its last evaluation. */
+  trainingValidationAccuracy: {
+    name: 'dmoerm_training_validation_accuracy',
+    type: 'gauge',
+    help: 'Accuracy of a unit in training on its validation pairs, at its last evaluation.',
+    labelNames: ['unit'],
+  },
+  /** Tokens that forward and backward take in a second. */
+  trainingRowsPerSecond: {
+    name: 'dmoerm_training_rows_per_second',
+    type: 'gauge',
+    help: 'Tokens that forward and backward take in a second.',
+    labelNames: [],
+  },
+  /** How much of a stage of training is done, 0 to 1. */
+  trainingProgressRatio: {
+    name: 'dmoerm_training_progress_ratio',
+    type: 'gauge',
+    help: 'How much of a stage of training is done, 0 to 1.',
+    labelNames: ['stage'],
+  },
 } as const;
 
 /** Every span attribute of our own. */
@@ -186,4 +215,10 @@ export const ATTRIBUTES = {
   queueWaitMs: 'dmoerm.queue.wait_ms',
   /** True if a lesser rule gave the reward. */
   degraded: 'dmoerm.degraded',
+} as const;
+
+/** Every event on a span. */
+export const EVENTS = {
+  /** On the router's span of a call, one per candidate and capability, only where `evaluationEvents` is on: `gen_ai.evaluation.name` (the capability), `gen_ai.evaluation.score.value` (its raw score), `gen_ai.response.id` (request id, item, candidate). */
+  evaluationResult: 'gen_ai.evaluation.result',
 } as const;

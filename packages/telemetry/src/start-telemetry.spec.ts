@@ -1,7 +1,7 @@
 import { DmoermError } from '@dmoerm/core';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { metrics, startTelemetry } from './index';
+import { metrics, observeTraced, startTelemetry } from './index';
 import type { Telemetry } from './index';
 
 const PACKAGE = join(__dirname, '..');
@@ -38,6 +38,25 @@ describe('the metrics page', () => {
     expect(page).toContain('dmoerm_batch_items_bucket{le="16",service="expert",task="chat"} 1');
     expect(page).toMatch(/dmoerm_event_loop_lag_seconds\{service="expert"\} [\d.e-]+/);
     expect((await fetch(`http://${telemetry.metricsAddress}/`)).status).toBe(404);
+  });
+
+  it('speaks OpenMetrics to those that accept it, and to others the older format without its novelties', async () => {
+    telemetry = await startTelemetry({ ...QUIET, metricsPort: 0 });
+    observeTraced(metrics.requestDurationSeconds, { method: 'm', code: 'OK' }, 0.1, 'abc');
+    const page = async (accept: string) => {
+      const response = await fetch(`http://${telemetry?.metricsAddress}/metrics`, { headers: { accept } });
+      return `${response.headers.get('content-type')}\n${await response.text()}`;
+    };
+    const open = await page('application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
+    expect(open).toMatch(/^application\/openmetrics-text/);
+    expect(open).toMatch(/ 1 # \{trace_id="abc"\} 0\.1 /);
+    expect(open).toMatch(/# TYPE dmoerm_candidates counter$/m);
+    expect(open).toMatch(/# EOF\n$/);
+    const plain = await page('*/*');
+    expect(plain).toMatch(/^text\/plain/);
+    expect(plain).toContain('# TYPE dmoerm_candidates_total counter');
+    expect(plain).toContain('process_cpu_seconds_total');
+    expect(plain).not.toMatch(/trace_id|EOF/);
   });
 
   it('is not served unless asked', async () => {

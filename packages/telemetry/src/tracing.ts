@@ -32,6 +32,8 @@ export function startTracing(
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': service, 'service.namespace': 'dmoerm' }),
     sampler: new ParentBasedSampler({ root }),
+    // Evaluation events come one per candidate and capability.
+    spanLimits: { eventCountLimit: 8192 },
     spanProcessors: otlpEndpoint === null ? [] : [exportTo(otlpEndpoint)],
   });
   provider.register({ propagator: new W3CTraceContextPropagator() });

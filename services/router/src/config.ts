@@ -37,6 +37,11 @@ export const ROUTER_CONFIG = defineConfig({
       default: 8_388_608,
       why: 'Bytes per message of callers.',
     },
+    evaluationEvents: {
+      schema: z.boolean(),
+      default: false,
+      why: 'Whether sampled traces carry every capability score, as events `gen_ai.evaluation.result`; no text is in them.',
+    },
     maxInFlightItems: {
       schema: count,
       default: 4096,

@@ -7,6 +7,7 @@ import { trace } from '@opentelemetry/api';
 import type { Admission } from './admission';
 import type { Quotas } from './quotas';
 import type { ChunkLimits } from './chunk';
+import { recordEvaluations } from './evaluation-events';
 import { fanOut } from './fanout';
 import type { Leg, LegOutcome, Peers } from './fanout';
 import { chooseTasks, forceTask } from '@dmoerm/reward';
@@ -31,6 +32,8 @@ export interface RouterParts {
   readonly chunkLimits: ChunkLimits;
   /** Most candidates of an item. */
   readonly maxCandidates: number;
+  /** Whether spans say every capability score. */
+  readonly evaluationEvents: boolean;
 }
 
 /** An item under way. */
@@ -87,6 +90,7 @@ export class Router {
       return refuse(shares, locate(i));
     });
     this.parts.quotas.charge(context.identity, tokensOf(answers));
+    if (this.parts.evaluationEvents) recordEvaluations(answers, context);
     const [failure] = failures;
     if (failure !== undefined && answers.every(({ type }) => type === 'error')) throw failure;
     return answers;

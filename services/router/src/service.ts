@@ -66,6 +66,7 @@ export function createRouterService(
     },
     chunkLimits: { maxCandidates: config.chunkCandidates, maxBytes: config.chunkBytes },
     maxCandidates: config.maxCandidates,
+    evaluationEvents: config.evaluationEvents,
   });
   const shadow = new Shadow({
     scoreAll: (requests, context) => router.scoreAll(requests, context),
