@@ -1,3 +1,4 @@
+import { startTelemetry, type Telemetry } from '@dmoerm/telemetry';
 import { Command } from 'commander';
 import { addBaseCommand } from './base-command';
 import { addBenchCommand } from './bench-command';
@@ -12,6 +13,7 @@ import { addServeCommand } from './serve-command';
 import { addShadowCommand } from './shadow-command';
 import { addTokenCommand } from './token-command';
 import { addTrainCommand } from './train-command';
+import { readSettings } from './settings';
 
 const program = new Command('dmoerm')
   .description('A reward model for RLHF: experts per capability on one base, served over gRPC.')
@@ -50,4 +52,14 @@ addEvalCommand(program);
 addBenchCommand(program);
 addDoctorCommand(program);
 
-program.parseAsync(process.argv).catch(fail);
+let telemetry: Telemetry | undefined;
+program.hook('preAction', async () => {
+  const { otlpEndpoint } = readSettings();
+  if (otlpEndpoint === null) return;
+  telemetry = await startTelemetry({ service: 'cli', otlpEndpoint, metricsPort: null, sampleRatio: 1 });
+});
+
+program
+  .parseAsync(process.argv)
+  .catch(fail)
+  .finally(() => telemetry?.shutdown());

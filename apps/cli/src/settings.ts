@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { defineConfig, loadConfig } from '@dmoerm/config';
+import { defineConfig, loadConfig, type ConfigOf } from '@dmoerm/config';
 import { z } from 'zod';
 
 const SETTINGS = defineConfig({
@@ -19,10 +19,16 @@ const SETTINGS = defineConfig({
       env: 'HF_ENDPOINT',
       why: 'Address of the model hub.',
     },
+    otlpEndpoint: {
+      schema: z.url().nullable(),
+      default: null,
+      env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+      why: 'OTLP gRPC collector for the traces of calls to a mesh; null exports none.',
+    },
   },
 });
 
 /** The commands' shared settings. */
-export function readSettings(): { readonly cacheDir: string; readonly hubEndpoint: string } {
+export function readSettings(): ConfigOf<typeof SETTINGS> {
   return loadConfig(SETTINGS, { argv: [] });
 }

@@ -7,6 +7,8 @@ export interface ClusterOptions {
   readonly aggregators: number;
   readonly routers: number;
   readonly routerFlags?: readonly string[];
+  /** Of every process. */
+  readonly flags?: readonly string[];
   /** What stands between router and an expert: the address to use in its place. */
   readonly through?: (address: string) => Promise<string>;
 }
@@ -17,19 +19,29 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts all; resolves when they are ready. */
   static async start(fixture: Fixture, options: ClusterOptions): Promise<Cluster> {
-    const { experts, aggregators, routers, routerFlags = [], through = async (address) => address } = options;
+    const {
+      experts,
+      aggregators,
+      routers,
+      routerFlags = [],
+      flags = [],
+      through = async (address) => address,
+    } = options;
     const cluster = new Cluster([]);
     try {
       await Promise.all([
-        ...Array.from({ length: experts }, () => cluster.add('expert', fixture, ['--threads', '1'])),
-        ...Array.from({ length: aggregators }, () => cluster.add('aggregator', fixture, [])),
+        ...Array.from({ length: experts }, () =>
+          cluster.add('expert', fixture, ['--threads', '1', ...flags]),
+        ),
+        ...Array.from({ length: aggregators }, () => cluster.add('aggregator', fixture, flags)),
       ]);
       const behind = await Promise.all(cluster.all('expert').map(({ address }) => through(address)));
       const peers = [
         ['--expert', `ipv4:${behind.join(',')}`],
         ['--aggregator', cluster.target('aggregator')],
       ].flat();
-      for (let n = 0; n < routers; n++) await cluster.add('router', fixture, [...peers, ...routerFlags]);
+      for (let n = 0; n < routers; n++)
+        await cluster.add('router', fixture, [...peers, ...routerFlags, ...flags]);
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();

@@ -30,8 +30,12 @@ export interface LoadProcess {
 let runs = 0;
 
 /** Scores the items of the fixture while nothing is wrong: the right answers. Returns their file. */
-export async function makeOracle({ folder, items }: Fixture, target: string): Promise<string> {
-  const { child, log } = run(['score', items, '--address', target, '--output', 'jsonl']);
+export async function makeOracle(
+  { folder, items }: Fixture,
+  target: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { child, log } = run(['score', items, '--address', target, '--output', 'jsonl'], env);
   let text = '';
   child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
   if ((await exitStatus(child)) !== 0) throw new Error(`no oracle: ${log()}`);
@@ -45,6 +49,7 @@ export async function startLoad(
   fixture: Fixture,
   oracle: string,
   options: LoadOptions,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<LoadProcess> {
   const { target, burstsPerS, seconds, ranks, deadlineS, seed } = options;
   const file = join(fixture.folder, `calls-${++runs}.jsonl`);
@@ -59,7 +64,7 @@ export async function startLoad(
     calls: file,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  const { child, log } = run(['bench', 'load', fixture.items, ...args]);
+  const { child, log } = run(['bench', 'load', fixture.items, ...args], env);
   const status = exitStatus(child);
   // Its first words say that it begins.
   await Promise.race([child.stderr && once(child.stderr, 'data'), status]);
