@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { DmoermError } from '@dmoerm/core';
 import { describeError } from './logger';
 
@@ -41,4 +44,15 @@ describe('describeError', () => {
     expect(described).toMatchObject({ name: 'SyntaxError' });
     expect(JSON.stringify(described)).toContain('logger.spec');
   });
+});
+
+it('a full disk costs log lines and nothing else', () => {
+  const source = `require(${JSON.stringify(join(__dirname, '..'))}).logger.info('x'); setTimeout(() => console.log('alive'), 50);`;
+  const full = openSync('/dev/full', 'w');
+  const { status, stdout } = spawnSync(process.execPath, ['-e', source], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', full],
+  });
+  closeSync(full);
+  expect({ status, stdout }).toEqual({ status: 0, stdout: 'alive\n' });
 });

@@ -34,6 +34,10 @@ export function describeError(error: unknown): Record<string, unknown> {
   return { name: error.name, stack: frames.map((line) => line.trim()) };
 }
 
+const stderr = destination({ fd: 2, sync: true });
+// A full disk behind standard error costs log lines, not the service.
+stderr.on('error', () => undefined);
+
 /** The log of this process: JSON lines on stderr with the service's name and, inside a call, its trace and span id. */
 export const logger = pino(
   {
@@ -46,5 +50,5 @@ export const logger = pino(
       return { service: identity.service, ...(span && { trace_id: span.traceId, span_id: span.spanId }) };
     },
   },
-  destination({ fd: 2, sync: true }),
+  stderr,
 );

@@ -3,7 +3,14 @@ import { percentiles } from '@dmoerm/load';
 import type { Figure, Outcome, Size } from '../figure';
 import { Cluster } from '../support/cluster';
 import { CANDIDATES, fixture } from '../support/fixture';
-import { keepCalling, messageOf, ourChannel, stockChannel, type Caller } from '../support/killed-channel';
+import {
+  keepCalling,
+  messageOf,
+  ourChannel,
+  stockChannel,
+  throttledChannel,
+  type Caller,
+} from '../support/killed-channel';
 import { describeCalls, makeOracle, startLoad, type TimedCall } from '../support/load-process';
 
 /** Bursts of 64 calls at once, and kills through the mesh; kills under calls of one size. */
@@ -45,8 +52,13 @@ export const R1: Figure = {
   control: async (size) => {
     const files = await fixture();
     await using cluster = await Cluster.start(files, { experts: EXPERTS, aggregators: 0, routers: 0 });
-    const { holds, figure } = await direct(cluster, size, BIG, stockChannel);
-    return { holds, figure: `2 MB, default retry buffers: ${figure}` };
+    const buffers = await direct(cluster, size, BIG, stockChannel);
+    const throttle = await direct(cluster, size, SMALL, throttledChannel);
+    return {
+      // Either alone must lose calls.
+      holds: buffers.holds || throttle.holds,
+      figure: `2 MB, default retry buffers: ${buffers.figure}; 1 KB, retry throttle 10 : 0.1: ${throttle.figure}`,
+    };
   },
 };
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createRandom, shuffle } from '@dmoerm/core';
 import { percentiles } from '@dmoerm/load';
 import type { Figure, Outcome, Size } from '../figure';
+import { diskFull, expertMissing, nameMoves } from '../support/chaos-phases';
 import { Cluster } from '../support/cluster';
 import { fixture } from '../support/fixture';
 import { describeCalls, makeOracle, startLoad, type TimedCall } from '../support/load-process';
@@ -63,8 +64,15 @@ export const R15: Figure = {
   id: 'R15',
   title: 'chaos',
   threshold:
-    'kill, SIGSTOP, 200 ms latency and RST at half load: 99.99 % answered within 5 s, 0 wrong, full capacity 5 s after each fault',
-  measure: (size) => soak(size, SIZES[size].faults, []),
+    'kill, SIGSTOP, 200 ms latency, RST, DNS change and full disk at half load: 99.99 % answered within 5 s, 0 wrong, full capacity 5 s after each fault; missing expert: always degraded',
+  measure: async (size) => {
+    const outcomes = [await soak(size, SIZES[size].faults, [])];
+    for (const phase of [nameMoves, diskFull, expertMissing]) outcomes.push(await phase());
+    return {
+      holds: outcomes.every(({ holds }) => holds),
+      figure: outcomes.map(({ figure }) => figure).join('; '),
+    };
+  },
   // Both defences are settings: a mesh with one replica of each service has no use for them.
   control: () => soak('quick', [freeze('expert')], ['--silence-ms', '600000', '--hedge-percent', '0']),
 };

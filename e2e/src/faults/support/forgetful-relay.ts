@@ -1,3 +1,4 @@
+import type { DmoermError } from '@dmoerm/core';
 import { expertV1 } from '@dmoerm/protos';
 import { DEFAULT_LIMITS, bindService, connect, startServer } from '@dmoerm/rpc';
 import type { MeshPart } from '@dmoerm/testing';
@@ -8,11 +9,19 @@ const PATIENCE_MS = 600_000;
 /**
  * The defence taken away: a hop in front of an expert that forgets its caller. Neither deadline nor cancellation passes, so
  * that the expert can refuse and drop nothing: it computes everything, in the order of arrival.
+ * @param refuse what the relay does not pass on, and what it answers instead.
  */
-export function createForgetfulRelay(expert: string): MeshPart {
+export function createForgetfulRelay(
+  expert: string,
+  refuse: (request: expertV1.EvaluateRequest) => DmoermError | null = () => null,
+): MeshPart {
   const next = connect(expertV1.ExpertServiceService, { target: expert, timeoutMs: PATIENCE_MS });
   const relay = bindService(expertV1.ExpertServiceService, {
-    evaluate: (request) => next.call.evaluate(request),
+    evaluate: async (request) => {
+      const refusal = refuse(request);
+      if (refusal !== null) throw refusal;
+      return next.call.evaluate(request);
+    },
   });
   let stop = async (): Promise<void> => undefined;
   return {

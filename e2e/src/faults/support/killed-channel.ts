@@ -1,6 +1,6 @@
 import { commonV1, expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, type ChannelOptions } from '@grpc/grpc-js';
 
 /** Makes a call to whichever replica; rejects if it is lost. */
 export interface Caller {
@@ -16,6 +16,20 @@ export function ourChannel(target: string): Caller {
 
 /** grpc-js with the same retry policy, and its own retry buffers. */
 export function stockChannel(target: string): Caller {
+  return withPolicy(target, { maxTokens: 1000, tokenRatio: 1 }, {});
+}
+
+/** The same with our buffers, and the throttle that gRPC's documentation shows. */
+export function throttledChannel(target: string): Caller {
+  const buffers = { 'grpc.per_rpc_retry_buffer_size': 1 << 26, 'grpc.retry_buffer_size': 1 << 28 };
+  return withPolicy(target, { maxTokens: 10, tokenRatio: 0.1 }, buffers);
+}
+
+function withPolicy(
+  target: string,
+  retryThrottling: { readonly maxTokens: number; readonly tokenRatio: number },
+  options: ChannelOptions,
+): Caller {
   const { path, requestSerialize, responseDeserialize } = expertV1.ExpertServiceService.evaluate;
   const retryPolicy = {
     maxAttempts: 4,
@@ -29,10 +43,8 @@ export function stockChannel(target: string): Caller {
     methodConfig: [{ name: [{}], retryPolicy }],
   };
   const client = new Client(target, credentials.createInsecure(), {
-    'grpc.service_config': JSON.stringify({
-      ...serviceConfig,
-      retryThrottling: { maxTokens: 1000, tokenRatio: 1 },
-    }),
+    'grpc.service_config': JSON.stringify({ ...serviceConfig, retryThrottling }),
+    ...options,
   });
   return {
     call: (request) =>

@@ -20,20 +20,25 @@ export interface ServiceProcess {
 /** The services that can be started. */
 export type ServiceName = 'router' | 'expert' | 'aggregator';
 
+/** Puts a command line into another, such as a shell's that prepares its surroundings and then becomes it. */
+export type Within = (command: readonly string[]) => readonly string[];
+
 /** Starts a service; resolves when it is ready. @throws if it ends before, with the last line of its log. */
 export async function startService(
   name: ServiceName,
   { bundle, folder }: Fixture,
   flags: readonly string[] = [],
   listen = '127.0.0.1:0',
+  within: Within = (command) => command,
 ): Promise<ServiceProcess> {
   const readyFile = join(folder, `${name}-${++started}.json`);
   const logFile = `${readyFile}.log`;
   const log = openSync(logFile, 'w');
   const watcher = watch(folder);
   const common = ['--bundle', bundle, '--listen', listen, '--ready-file', readyFile, '--lame-duck-ms', '200'];
-  const args = [join(SERVICES, name, 'dist', 'main.js'), ...common, ...flags];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', log, log] });
+  const main = join(SERVICES, name, 'dist', 'main.js');
+  const [command = '', ...args] = within([process.execPath, main, ...common, ...flags]);
+  const child = spawn(command, args, { stdio: ['ignore', log, log] });
   closeSync(log);
   const appears = async (): Promise<true> => {
     while (!existsSync(readyFile) || readFileSync(readyFile, 'utf8') === '') await once(watcher, 'change');
@@ -43,7 +48,7 @@ export async function startService(
   watcher.close();
   if (!ready) throw new Error(`the ${name} did not start: ${readFileSync(logFile, 'utf8').slice(-500)}`);
   const { address } = JSON.parse(readFileSync(readyFile, 'utf8')) as { address: string };
-  const restart = () => startService(name, { bundle, folder, items: '' }, flags, address);
+  const restart = () => startService(name, { bundle, folder, items: '' }, flags, address, within);
   return { name, child, address, restart };
 }
 
