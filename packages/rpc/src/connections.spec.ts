@@ -44,6 +44,31 @@ describe('a connection', () => {
     }
   });
 
+  it.each([
+    ['is one too many is closed', 2, 2],
+    ['is not one too many stays', 3, 3],
+  ])('that %s', async (_, maxConnections, answered) => {
+    const { address } = await serve({ maxConnections });
+    const clients = [1, 2, 3].map((i) => loopback.expert(address, { timeoutMs: 1_000 + i, retries: false }));
+    let served = 0;
+    for (const client of clients)
+      served += await client.call.evaluate(request()).then(
+        () => 1,
+        () => 0,
+      );
+    expect(served).toBe(answered);
+  });
+
+  it('may come when another has gone', async () => {
+    const { address } = await serve({ maxConnections: 1 });
+    const first = session(address);
+    await once(first, 'connect');
+    const gone = once(first, 'close');
+    first.destroy();
+    await gone;
+    await expect(loopback.expert(address).call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+  });
+
   it('that floods the server with pings is told so and closed', async () => {
     const { address } = await serve({});
     const flood = session(address);

@@ -7,6 +7,8 @@ import type { Socket } from 'node:net';
 export interface ConnectionLimits {
   /** Time from connecting to the first call, TLS included, milliseconds. */
   readonly firstCallMs: number;
+  /** Connections at once; one more is closed before it costs anything but its handshake with the system. */
+  readonly maxConnections: number;
   /** Age after which a connection is closed at its first idle moment, +-10 %, milliseconds. */
   readonly maxAgeMs: number;
 }
@@ -19,7 +21,7 @@ const PINGS_PER_CALL = 4;
 const LINGER_MS = 1_000;
 
 /**
- * Closes connections that make no call, that flood the server with pings, or that are old. Old ones, so that clients look
+ * Closes connections that are too many, that make no call, that flood the server with pings, or that are old. Old ones, so that clients look
  * for new replicas; but only between two calls, for grpc-js clients with keepalive drop the calls in flight when a server
  * announces that it closes (grpc/grpc-node#3068), so grpc-js's own limit of age would lose calls.
  */
@@ -31,6 +33,7 @@ export function guardConnections(server: Server, limits: ConnectionLimits): void
       clearTimeout(unused.get(key)?.timer);
       unused.delete(key);
     };
+    http2Server.maxConnections = limits.maxConnections;
     http2Server.prependListener('connection', (socket: Socket) => {
       const key = peerOf(socket);
       const timer = setTimeout(() => unused.get(key)?.close(), limits.firstCallMs);

@@ -12,6 +12,7 @@ const LIMITS = {
 };
 const FIRST_CALL_MS = 8_000;
 const MAX_AGE_MS = 180_000;
+const MAX_CONNECTIONS = 256;
 
 /**
  * Serves the health of a server, and nothing else, in plaintext at an address of its own.
@@ -24,7 +25,11 @@ export async function serveHealth(
   const server = new Server(LIMITS);
   health.implementation.addToServer(server);
   const bound = await listen(server, address, ServerCredentials.createInsecure());
-  guardConnections(server, { firstCallMs: FIRST_CALL_MS, maxAgeMs: MAX_AGE_MS });
+  guardConnections(server, {
+    firstCallMs: FIRST_CALL_MS,
+    maxConnections: MAX_CONNECTIONS,
+    maxAgeMs: MAX_AGE_MS,
+  });
   return {
     address: bound,
     close: () => {

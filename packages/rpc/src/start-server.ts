@@ -28,6 +28,8 @@ export interface ServerLimits {
   readonly bodyTimeoutMs: number;
   /** Time for the caller to take a message, milliseconds; then the stream is closed. */
   readonly answerTimeoutMs: number;
+  /** Connections at once; more are closed at once. They bound memory and file descriptors. */
+  readonly maxConnections: number;
   /** Idle connections are closed after this time, milliseconds. */
   readonly maxConnectionIdleMs: number;
   /** A new connection that makes no call is closed after this time, milliseconds. */
@@ -42,6 +44,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   maxConcurrentStreams: 1_000,
   bodyTimeoutMs: 8_000,
   answerTimeoutMs: 60_000,
+  maxConnections: 4_096,
   maxConnectionIdleMs: 300_000,
   firstCallMs: 8_000,
   maxConnectionAgeMs: 180_000,
@@ -117,7 +120,8 @@ export async function startServer(options: RpcServerOptions): Promise<RpcServer>
     createReflection(definitions.map(serviceName)).addToServer(registrar);
   }
   const address = await listen(server, options.address, serverCredentials(tls));
-  guardConnections(server, { firstCallMs: limits.firstCallMs, maxAgeMs: limits.maxConnectionAgeMs });
+  const { firstCallMs, maxConnections, maxConnectionAgeMs: maxAgeMs } = limits;
+  guardConnections(server, { firstCallMs, maxConnections, maxAgeMs });
   const healthPort = healthAddress === null ? null : await serveHealth(health, healthAddress);
   let stopped: Promise<void> | null = null;
   return {

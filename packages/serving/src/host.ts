@@ -20,6 +20,7 @@ export interface Service {
 export interface HostConfig extends SecurityConfig {
   readonly bundle: string;
   readonly reflection: boolean;
+  readonly maxConnections: number;
   readonly lameDuckMs: number;
   readonly graceMs: number;
 }
@@ -56,7 +57,11 @@ export function createHost<T extends AsyncDisposable>(config: HostConfig, parts:
       services: [...parts.bindings, bindBundleService(revisions)],
       healthServices: tasks,
       reflection: config.reflection,
-      limits: { ...DEFAULT_LIMITS, maxMessageBytes: parts.maxMessageBytes },
+      limits: {
+        ...DEFAULT_LIMITS,
+        maxConnections: config.maxConnections,
+        maxMessageBytes: parts.maxMessageBytes,
+      },
       drain: { lameDuckMs: config.lameDuckMs, graceMs: config.graceMs },
       tls: serverTls(config, access?.hasTokens ?? false),
       access,

@@ -1,4 +1,5 @@
 import type { ConfigOption } from '@dmoerm/config';
+import { DEFAULT_LIMITS } from '@dmoerm/rpc';
 import { homedir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -86,6 +87,11 @@ export const SERVICE_OPTIONS = {
     schema: z.boolean(),
     default: true,
     why: 'Whether tools such as grpcurl may ask for the services; switch it off where strangers can call.',
+  },
+  maxConnections: {
+    schema: z.int().min(1),
+    default: DEFAULT_LIMITS.maxConnections,
+    why: 'Connections at once; more are closed at once. Each takes a file descriptor and some 100 KB.',
   },
   lameDuckMs: {
     schema: z.int().min(0),
