@@ -21,7 +21,7 @@ export function readConfigFile(path: string): Readonly<Record<string, unknown>> 
   }
   let content: unknown;
   try {
-    content = parse(text) ?? {};
+    content = parse(text, { logLevel: 'error' }) ?? {};
   } catch {
     throw notMapping(path);
   }
@@ -29,7 +29,7 @@ export function readConfigFile(path: string): Readonly<Record<string, unknown>> 
   return content as Record<string, unknown>;
 }
 
-// The parser's own words quote the file, which may hold secrets: they stay out.
+// The parser's own words, its warnings too, quote the file, which may hold secrets: they stay out.
 function notMapping(path: string): DmoermError {
   return new DmoermError({
     code: 'INVALID_ARGUMENT',

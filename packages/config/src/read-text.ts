@@ -17,7 +17,7 @@ export function readText(schema: z.ZodType, text: string): unknown {
 
 function readYaml(text: string): unknown {
   try {
-    return parse(text);
+    return parse(text, { logLevel: 'error' });
   } catch {
     return text;
   }

@@ -10,6 +10,13 @@ const Id = z
   .int()
   .nonnegative()
   .max(2 ** 24);
+/** A part of the pre-tokenizer; a `Sequence` holds others. */
+const PreTokenizer = z.looseObject({
+  type: z.string(),
+  get pretokenizers() {
+    return z.array(PreTokenizer).exactOptional();
+  },
+});
 const TokenizerJson = z.object({
   added_tokens: z
     .array(
@@ -24,7 +31,7 @@ const TokenizerJson = z.object({
     )
     .default([]),
   normalizer: z.looseObject({ type: z.string() }).nullish(),
-  pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
+  pre_tokenizer: PreTokenizer.nullish(),
   model: z.looseObject({ type: z.string().optional() }),
 });
 const Bpe = z.looseObject({

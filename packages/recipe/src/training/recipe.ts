@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { KNOWN_BASES } from '@dmoerm/bundle';
 import { invalidArgument } from '@dmoerm/core';
-import { parse, YAMLParseError } from 'yaml';
+import { parseDocument, YAMLError } from 'yaml';
 import { z } from 'zod';
 
 const name = z
@@ -176,9 +176,13 @@ export interface Unit {
 export function readRecipe(file: string): Recipe {
   let raw: unknown;
   try {
-    raw = parse(readFileSync(file, 'utf8'));
+    const document = parseDocument(readFileSync(file, 'utf8'));
+    // What YAML only warns of, such as an unknown tag, is a slip of the pen here.
+    const [problem] = [...document.errors, ...document.warnings];
+    if (problem !== undefined) throw problem;
+    raw = document.toJS();
   } catch (error) {
-    const message = error instanceof YAMLParseError ? error.message : `cannot be read: ${String(error)}`;
+    const message = error instanceof YAMLError ? error.message : `cannot be read: ${String(error)}`;
     throw invalidArgument(file, 'BAD_RECIPE', `${file}: ${message}`);
   }
   const parsed = recipeSchema.safeParse(raw);
