@@ -51,8 +51,8 @@ const std::vector<char>& good_file(const std::string& path, ThreadPool& pool) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   static ThreadPool pool(1);
   const char* folder = std::getenv("TMPDIR");
-  static const std::string path =
-      std::string(folder == nullptr ? "/tmp" : folder) + "/dmoerm-packed-fuzz-" + std::to_string(getpid());
+  static const std::string path = std::string(folder == nullptr ? "/tmp" : folder) +
+                                  "/dmoerm-packed-fuzz-" + std::to_string(getpid());
   std::vector<char> bytes = good_file(path, pool);
   bool changed = false;
   for (; size >= 3; input += 3, size -= 3) {
@@ -61,7 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     bytes[at] = static_cast<char>(input[2]);
   }
   if (size > 0) bytes.resize(bytes.size() * input[0] / 256);
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   std::vector<Matrix> wanted = matrices();
   PackedFile file;
   if (file.map(path, pointers(wanted), pool)) {

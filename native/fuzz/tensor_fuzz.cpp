@@ -18,8 +18,8 @@ constexpr int64_t kFileBytes = 4096;
 const std::string& weights_file() {
   static const std::string path = [] {
     const char* folder = std::getenv("TMPDIR");
-    std::string name =
-        std::string(folder == nullptr ? "/tmp" : folder) + "/dmoerm-fuzz-" + std::to_string(getpid());
+    std::string name = std::string(folder == nullptr ? "/tmp" : folder) + "/dmoerm-fuzz-" +
+                       std::to_string(getpid());
     std::ofstream out(name, std::ios::binary);
     for (int64_t i = 0; i < kFileBytes; ++i) out.put(static_cast<char>(i % 61));
     return name;

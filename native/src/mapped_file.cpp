@@ -42,8 +42,11 @@ const uint8_t* MappedFile::bytes_of(const TensorSource& tensor) const {
   const int64_t count = element_count(tensor);
   const int64_t block = block_elements(tensor.type);
   const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
-  if (row % block != 0 || tensor.bytes != count / block * block_bytes(tensor.type) ||
-      tensor.offset < 0 || tensor.offset > size_ || tensor.bytes > size_ - tensor.offset)
+  int64_t wanted = 0;
+  if (row % block != 0 ||
+      __builtin_mul_overflow(count / block, block_bytes(tensor.type), &wanted) ||
+      tensor.bytes != wanted || tensor.offset < 0 || tensor.offset > size_ ||
+      tensor.bytes > size_ - tensor.offset)
     throw Error(Code::kDataLoss, "TENSOR_OUT_OF_BOUNDS", tensor.name,
                 path_ + ": tensor " + tensor.name +
                     " does not fit its type and shape or reaches past the end of the file");
@@ -68,9 +71,12 @@ std::vector<float> TensorReader::read(const TensorSource& tensor, int64_t head_d
   std::vector<float> values(static_cast<size_t>(count));
   decode(values.data(), source, tensor.type, count);
   check_finite(tensor.name, values.data(), count);
-  if (!tensor.rope_interleaved || head_dim == 0) return values;
+  if (!tensor.rope_interleaved || head_dim == 0 || count == 0) return values;
   // Rows (2i, 2i+1) of a head belong together on disk, rows (i, i + D/2) in the engine.
-  const int64_t rows = tensor.shape.front();
+  const int64_t rows = tensor.shape.empty() ? 1 : tensor.shape.front();
+  if (rows % head_dim != 0 || head_dim % 2 != 0)
+    throw Error(Code::kDataLoss, "BAD_SHAPE", tensor.name,
+                "tensor " + tensor.name + " has rows that are not those of whole heads");
   const int64_t width = count / rows;
   std::vector<float> ordered(values.size());
   for (int64_t row = 0; row < rows; ++row) {

@@ -108,6 +108,26 @@ int main() {
     bad = good;
     bad.type = TensorType::kQ4_K;
     require_refused(bad);
+    bad = good;
+    bad.shape = {INT64_MAX / 2};  // its bytes overflow
+    bad.bytes = -4;
+    require_refused(bad);
   });
+  test::test("rows of attention heads are put in order, or refused if they are not whole heads",
+             [] {
+               const TensorReader reader({"/proc/self/exe"});
+               TensorSource tensor{"t", TensorType::kF16, {4, 1}, 0, 8, 8, true};
+               require(reader.read(tensor, 4).size() == 4, "a sound tensor was refused");
+               bool refused = false;
+               try {
+                 reader.read(tensor, 8);
+               } catch (const Error& error) {
+                 refused = std::string(error.what()).find("heads") != std::string::npos;
+               }
+               require(refused, "half a head was read");
+               tensor.shape = {INT64_MAX, 0};
+               tensor.bytes = 0;
+               require(reader.read(tensor, 4).empty(), "no elements are none, however many rows");
+             });
   return test::finish();
 }
