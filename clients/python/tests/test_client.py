@@ -136,7 +136,7 @@ def test_one_bad_item_fails_its_caller_alone(mesh: Mesh) -> None:
         async with AsyncRewardClient(mesh.target) as client:
             good, bad = await asyncio.gather(client.score(ITEMS[0]), client.score(Item.pair(PROMPT, "")), return_exceptions=True)
             assert isinstance(good, Score)
-            assert isinstance(bad, RewardError) and bad.reason == "EMPTY_CANDIDATE"
+            assert isinstance(bad, RewardError) and (bad.reason, bad.field) == ("EMPTY_CANDIDATE", "response")
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,10 +17,12 @@ _LISTED = 3
 
 
 def unwrap(outcome: Score | RewardError) -> Score:
-    """The score. Raises RewardError if there is none."""
-    if isinstance(outcome, RewardError):
-        raise outcome
-    return outcome
+    """The score of an item on its own. Raises RewardError if there is none."""
+    if not isinstance(outcome, RewardError):
+        return outcome
+    # Its place among items of other callers means nothing to its own.
+    field = None if outcome.field is None else re.sub(r"^items\[\d+\]\.?", "", outcome.field)
+    raise RewardError(outcome.code, outcome.reason, outcome.message, field, outcome.retry_after)
 
 
 def finish(outcomes: Sequence[Score | RewardError], on_error: OnError) -> list[Any]:
