@@ -15,12 +15,12 @@ export function tableOf(records: readonly FaultRecord[]): string {
   const rows = FIGURES.map(({ id, title, threshold }) => {
     const record = records.find((one) => one.id === id);
     const name = `${id} ${title}`;
-    if (record === undefined) return [name, threshold, 'not measured', '', '', ''];
-    const { size, figure, control_figure: control, seconds } = record;
+    if (record === undefined) return [name, threshold, 'not measured', '', '', '', ''];
+    const { size, figure, control_figure: control, seconds, machine } = record;
     const verdict = isGood(record) ? '' : record.holds ? '**the control held**: ' : '**does not hold**: ';
-    return [name, threshold, size, `${verdict}${figure}`, control, `${seconds} s`];
+    return [name, threshold, size, `${verdict}${figure}`, control, `${seconds} s`, `${machine.load}`];
   });
-  const head = ['figure', 'threshold', 'size', 'measured', 'without the defence', 'took'];
+  const head = ['figure', 'threshold', 'size', 'measured', 'without the defence', 'took', 'load'];
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
   return `\n${line(head)}${line(head.map(() => '---'))}${rows.map(line).join('')}\n`;
