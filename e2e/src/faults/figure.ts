@@ -1,3 +1,5 @@
+import { availableParallelism, cpus, loadavg } from 'node:os';
+
 /** How much a figure measures: `quick` in every test run, `short` all of them in a quarter of an hour, `full` what the threshold says. */
 export type Size = 'quick' | 'short' | 'full';
 
@@ -30,11 +32,23 @@ export interface FaultRecord {
   readonly control_figure: string;
   readonly size: Size;
   readonly seconds: number;
+  /** Where: processor, cores, and the load average of the minute before. */
+  readonly machine: { readonly processor: string; readonly cores: number; readonly load: number };
+}
+
+/** Whether the threshold holds, and the control could tell. */
+export function isGood({ holds, control_failed_as_it_must: failed }: FaultRecord): boolean {
+  return holds && failed;
 }
 
 /** Measures a figure, then its control. */
 export async function examine({ id, measure, control }: Figure, size: Size): Promise<FaultRecord> {
   const begin = performance.now();
+  const machine = {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    load: Number((loadavg()[0] ?? 0).toFixed(1)),
+  };
   const { holds, figure } = await measure(size);
   const without = await control(size);
   return {
@@ -45,5 +59,6 @@ export async function examine({ id, measure, control }: Figure, size: Size): Pro
     control_figure: without.figure,
     size,
     seconds: Math.round((performance.now() - begin) / 1e3),
+    machine,
   };
 }

@@ -1,8 +1,11 @@
 import { DmoermError } from '@dmoerm/core';
+import { expertV1 } from '@dmoerm/protos';
 import { registry } from '@dmoerm/telemetry';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { SpanKind } from '@opentelemetry/api';
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { Metadata } from '@grpc/grpc-js';
+import { connect } from './connect';
 import { EVALUATE, Loopback, OK_RESPONSE, failureOf, request } from './spec-support/loopback';
 
 const loopback = new Loopback();
@@ -75,6 +78,59 @@ describe('spans', () => {
     const client = exporter.getFinishedSpans().find(({ kind }) => kind === SpanKind.CLIENT);
     expect(client?.attributes).toMatchObject({ 'error.type': 'NOT_FOUND' });
   });
+});
+
+describe('the parent of a server span', () => {
+  const TRACE = '0af7651916cd43dd8448eb211c80319c';
+  const SPAN = 'b7ad6b7169203331';
+  const bin = (trace = TRACE) => Buffer.from(`0000${trace}01${SPAN}0201`, 'hex');
+
+  /** The server span of a call with this metadata. */
+  async function spanOf(entries: Readonly<Record<string, string | Buffer>>) {
+    const { address } = await loopback.serveExpert(async () => OK_RESPONSE);
+    const metadata = new Metadata();
+    for (const [key, value] of Object.entries(entries)) metadata.set(key, value);
+    const same = (bytes: Buffer): Buffer => bytes;
+    const client = loopback.stock(address);
+    await new Promise((resolve) =>
+      client.makeUnaryRequest(EVALUATE, same, same, Buffer.alloc(0), metadata, resolve),
+    );
+    return exporter.getFinishedSpans().find(({ kind }) => kind === SpanKind.SERVER);
+  }
+
+  it.each([
+    ['traceparent', { traceparent: `00-${TRACE}-${SPAN}-01` }],
+    ['grpc-trace-bin', { 'grpc-trace-bin': bin() }],
+    [
+      'traceparent where both are',
+      { traceparent: `00-${TRACE}-${SPAN}-01`, 'grpc-trace-bin': bin('f'.repeat(32)) },
+    ],
+  ])('is that of %s', async (_, entries) => {
+    const parent = (await spanOf(entries))?.parentSpanContext;
+    expect(parent).toMatchObject({ traceId: TRACE, spanId: SPAN, traceFlags: 1, isRemote: true });
+  });
+
+  it.each([
+    ['cut off', bin().subarray(0, 20)],
+    ['of another version', Buffer.concat([Buffer.of(1), bin().subarray(1)])],
+    ['of a trace id of zeros', bin('0'.repeat(32))],
+    ['nothing', Buffer.alloc(0)],
+  ])('is none for a grpc-trace-bin that is %s', async (_, bytes) => {
+    const span = await spanOf({ 'grpc-trace-bin': bytes });
+    expect(span?.attributes['rpc.status_code']).toBe('OK');
+    expect(span?.parentSpanContext).toBeUndefined();
+  });
+});
+
+it.each([
+  ['127.0.0.1:1', { 'server.address': '127.0.0.1', 'server.port': 1 }],
+  ['dns:///router.example:50051', { 'server.address': 'router.example', 'server.port': 50_051 }],
+  ['ipv4:127.0.0.1:1,127.0.0.1:2', { 'server.address': 'ipv4:127.0.0.1:1,127.0.0.1:2' }],
+])('the span of a call to %s says where it goes, even if nobody is there', async (target, expected) => {
+  const { call, close } = connect(expertV1.ExpertServiceService, { target, timeoutMs: 50 });
+  await failureOf(call.evaluate(request()));
+  close();
+  expect(exporter.getFinishedSpans()[0]?.attributes).toMatchObject(expected);
 });
 
 describe('metrics', () => {

@@ -72,7 +72,10 @@ function asFailure(reason: unknown): DmoermError {
   return reason instanceof DmoermError ? reason : cancelled();
 }
 
+/** Host and port of a target; one of several addresses, or without a port, stands for itself. */
 function serverAddress(target: string): Record<string, string | number> {
   const [, address, port] = /^(?:\w+:(?:\/\/[^/]*\/)?)?([^,]+):(\d+)$/.exec(target) ?? [];
-  return address === undefined ? {} : { 'server.address': address, 'server.port': Number(port) };
+  return address === undefined
+    ? { 'server.address': target }
+    : { 'server.address': address, 'server.port': Number(port) };
 }

@@ -1,8 +1,8 @@
 import { ATTRIBUTES, tracer } from '@dmoerm/telemetry';
 import type { Metadata } from '@grpc/grpc-js';
-import { SpanKind, SpanStatusCode, context, propagation, trace } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Context, Span } from '@opentelemetry/api';
-import { PREVIOUS_ATTEMPTS_KEY, metadataGetter } from './trace-metadata';
+import { PREVIOUS_ATTEMPTS_KEY, parentOf } from './trace-metadata';
 
 /** Statuses that tell of the server's fault, not the caller's. */
 const SERVER_FAULTS = new Set([
@@ -25,7 +25,7 @@ export interface ServerSpan {
 
 /** Starts the SERVER span of a call, a child of the caller's span if the metadata names one. */
 export function startServerSpan(method: string, metadata: Metadata, requestId: string): ServerSpan {
-  const parent = propagation.extract(context.active(), metadata, metadataGetter);
+  const parent = parentOf(metadata);
   const attempt = Number(metadata.get(PREVIOUS_ATTEMPTS_KEY)[0] ?? 0) + 1;
   const attributes = {
     'rpc.system.name': 'grpc',

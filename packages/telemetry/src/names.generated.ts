@@ -209,11 +209,13 @@ export const ATTRIBUTES = {
   batchTokens: 'dmoerm.batch.tokens',
   /** On a queue span, the span id of the forward pass that took the item. */
   batchSpanId: 'dmoerm.batch.span_id',
-  /** Items of a batch beyond the 128 span links. */
+  /** Calls of a batch beyond the 128 span links. */
   batchLinksDropped: 'dmoerm.batch.links_dropped',
+  /** On a forward pass, the tokens that the engine computed. */
+  usageInputTokens: 'gen_ai.usage.input_tokens',
   /** Time in the queue, milliseconds. */
   queueWaitMs: 'dmoerm.queue.wait_ms',
-  /** True if a lesser rule gave the reward. */
+  /** True on the router's span of a call with a reward that a lesser rule gave; absent otherwise. */
   degraded: 'dmoerm.degraded',
 } as const;
 

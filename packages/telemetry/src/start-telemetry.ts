@@ -13,7 +13,7 @@ export interface TelemetryOptions {
   readonly metricsPort: number | null;
   /** Address to serve that page on; loopback if not given. */
   readonly metricsHost?: string;
-  /** Share of new traces that are recorded, 0 to 1; a caller's decision wins. */
+  /** Share of new traces that are recorded, 0 to 1; a caller's decision wins, and a batch goes with its calls. */
   readonly sampleRatio: number;
 }
 

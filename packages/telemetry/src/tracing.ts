@@ -9,6 +9,7 @@ import {
   ParentBasedSampler,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-node';
+import { LinkSampler } from './link-sampler';
 import { logger } from './logger';
 
 const EXPORT_TIMEOUT_MS = 5_000;
@@ -31,7 +32,7 @@ export function startTracing(
   const root = otlpEndpoint === null ? new AlwaysOffSampler() : new TraceIdRatioBasedSampler(sampleRatio);
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': service, 'service.namespace': 'dmoerm' }),
-    sampler: new ParentBasedSampler({ root }),
+    sampler: new ParentBasedSampler({ root: new LinkSampler(root) }),
     // Evaluation events come one per candidate and capability.
     spanLimits: { eventCountLimit: 8192 },
     spanProcessors: otlpEndpoint === null ? [] : [exportTo(otlpEndpoint)],

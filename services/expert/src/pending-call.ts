@@ -1,8 +1,8 @@
 import { ATTRIBUTES, metrics, tracer } from '@dmoerm/telemetry';
-import { ROOT_CONTEXT, SpanKind } from '@opentelemetry/api';
+import { ROOT_CONTEXT, SpanKind, TraceFlags } from '@opentelemetry/api';
 import type { Span } from '@opentelemetry/api';
 
-/** Links beyond these would be dropped by the SDK anyway; they are counted instead. */
+/** Links beyond these would be dropped by the SDK anyway; they are counted instead, and those that somebody sees come first. */
 const MAX_LINKS = 128;
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
@@ -34,6 +34,11 @@ export class PendingCall {
 
   get spanContext() {
     return this.span.spanContext();
+  }
+
+  /** Whether its trace is exported. */
+  get isSampled(): boolean {
+    return (this.spanContext.traceFlags & TraceFlags.SAMPLED) !== 0;
   }
 
   /** `items` of the call go into the batch of the span `forward`. */
@@ -72,7 +77,8 @@ export interface ForwardOf {
 
 /** Starts the span of a batch: a trace of its own, linked with the queue span of each call both ways. */
 export function startForwardSpan({ tasks, revision, tokens, calls }: ForwardOf): Span {
-  const links = [...calls].slice(0, MAX_LINKS).map(([call, items]) => ({
+  const seenFirst = [...calls].sort(([a], [b]) => Number(b.isSampled) - Number(a.isSampled));
+  const links = seenFirst.slice(0, MAX_LINKS).map(([call, items]) => ({
     context: call.spanContext,
     attributes: { [ATTRIBUTES.task]: call.task, [ATTRIBUTES.batchSize]: items },
   }));
@@ -87,6 +93,7 @@ export function startForwardSpan({ tasks, revision, tokens, calls }: ForwardOf):
         [ATTRIBUTES.revision]: revision,
         [ATTRIBUTES.batchSize]: items,
         [ATTRIBUTES.batchTokens]: tokens,
+        [ATTRIBUTES.usageInputTokens]: tokens,
         [ATTRIBUTES.batchLinksDropped]: calls.size - links.length,
       },
     },

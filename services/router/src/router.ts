@@ -90,6 +90,7 @@ export class Router {
       return refuse(shares, locate(i));
     });
     this.parts.quotas.charge(context.identity, tokensOf(answers));
+    if (answers.some(isDegraded)) trace.getActiveSpan()?.setAttribute(ATTRIBUTES.degraded, true);
     if (this.parts.evaluationEvents) recordEvaluations(answers, context);
     const [failure] = failures;
     if (failure !== undefined && answers.every(({ type }) => type === 'error')) throw failure;
@@ -203,6 +204,11 @@ const LOST = { code: 'INTERNAL', reason: 'LOST_ITEM', message: 'an item got no a
 function refuse(error: DmoermError, locate: Locate): ItemOutcome {
   metrics.candidateErrors.inc({ task: '', reason: error.reason });
   return { type: 'error', error: locate(error) };
+}
+
+function isDegraded(answer: ItemOutcome): boolean {
+  if (answer.type === 'error') return false;
+  return answer.response.results.some(({ outcome }) => outcome?.$case === 'score' && outcome.value.degraded);
 }
 
 /** Tokens of all candidates that have a score. */

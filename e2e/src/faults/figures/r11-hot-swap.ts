@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { activateBundle, createClient, type Client, type ItemResult, type ScoreItem } from '@dmoerm/client';
 import { bundleV1 } from '@dmoerm/protos';
@@ -7,6 +5,7 @@ import { connect } from '@dmoerm/rpc';
 import { createSpecBundle, SPEC_TASKS } from '@dmoerm/testing';
 import { exitStatus, serve, type Served } from '../../serve';
 import type { Figure, Outcome, Size } from '../figure';
+import { createSpecFolder } from '../support/spec-folder';
 
 const SWAPS: Readonly<Record<Size, number>> = { quick: 8, short: 60, full: 500 };
 /** Callers at once. */
@@ -53,22 +52,17 @@ interface Mesh {
 }
 
 async function withMesh(work: (mesh: Mesh) => Promise<Outcome>): Promise<Outcome> {
-  const folder = await mkdtemp(join(tmpdir(), 'dmoerm-r11-'));
-  const bundles = [join(folder, 'a'), join(folder, 'b')] as const;
+  await using folder = await createSpecFolder();
+  const other = join(folder.path, 'other');
+  await createSpecBundle(other, folder.path, 2);
+  const served = await serve(folder.bundle, folder.path);
+  const client = createClient({ address: served.addresses.router });
   try {
-    await createSpecBundle(bundles[0], folder, 1);
-    await createSpecBundle(bundles[1], folder, 2);
-    const served = await serve(bundles[0], folder);
-    const client = createClient({ address: served.addresses.router });
-    try {
-      return await work({ served, bundles, client });
-    } finally {
-      client.close();
-      served.child.kill('SIGTERM');
-      await exitStatus(served.child);
-    }
+    return await work({ served, bundles: [folder.bundle, other], client });
   } finally {
-    await rm(folder, { recursive: true });
+    client.close();
+    served.child.kill('SIGTERM');
+    await exitStatus(served.child);
   }
 }
 

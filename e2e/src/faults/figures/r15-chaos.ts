@@ -3,6 +3,7 @@ import { createRandom, shuffle } from '@dmoerm/core';
 import { percentiles } from '@dmoerm/load';
 import type { Figure, Outcome, Size } from '../figure';
 import { diskFull, expertMissing, nameMoves } from '../support/chaos-phases';
+import { capacityOf } from '../support/capacity';
 import { Cluster } from '../support/cluster';
 import { fixture } from '../support/fixture';
 import { describeCalls, makeOracle, startLoad, type TimedCall } from '../support/load-process';
@@ -52,12 +53,27 @@ const slow: Fault = async (_, proxies, random) => {
 
 const ALL = [kill('expert'), freeze('expert'), slow, reset, kill('aggregator'), freeze('aggregator')];
 
-/** Faults in each round, rounds, and the rest after each fault. */
-const SIZES: Readonly<Record<Size, { faults: readonly Fault[]; rounds: number; restMs: number }>> = {
-  quick: { faults: ALL.slice(0, 4), rounds: 1, restMs: 0 },
-  short: { faults: ALL, rounds: 1, restMs: BACK_MS + 1_500 },
-  full: { faults: ALL, rounds: 30, restMs: BACK_MS + 1_500 },
+interface Scale {
+  /** Of each round. */
+  readonly faults: readonly Fault[];
+  readonly rounds: number;
+  /** After each fault. */
+  readonly restMs: number;
+  /** How often a name moves and a disk is full. */
+  readonly times: number;
+  /** Batches that are asked for while an expert is missing. */
+  readonly batches: number;
+}
+
+const SIZES: Readonly<Record<Size, Scale>> = {
+  quick: { faults: ALL.slice(0, 4), rounds: 1, restMs: 0, times: 1, batches: 1 },
+  short: { faults: ALL, rounds: 1, restMs: BACK_MS + 1_500, times: 2, batches: 50 },
+  full: { faults: ALL, rounds: 30, restMs: BACK_MS + 1_500, times: 10, batches: 1_000 },
 };
+const RANKS = 8;
+/** Calls a second where the load is no measured share of anything. */
+const GENTLE = 12;
+const CAPACITY_S = 5;
 
 /** R15: whatever happens to single processes and connections, trainers get right answers in time. */
 export const R15: Figure = {
@@ -66,8 +82,9 @@ export const R15: Figure = {
   threshold:
     'kill, SIGSTOP, 200 ms latency, RST, DNS change and full disk at half load: 99.99 % answered within 5 s, 0 wrong, full capacity 5 s after each fault; missing expert: always degraded',
   measure: async (size) => {
-    const outcomes = [await soak(size, SIZES[size].faults, [])];
-    for (const phase of [nameMoves, diskFull, expertMissing]) outcomes.push(await phase());
+    const { faults, times, batches } = SIZES[size];
+    const outcomes = [await soak(size, faults, []), await nameMoves(times), await diskFull(times)];
+    outcomes.push(await expertMissing(batches));
     return {
       holds: outcomes.every(({ holds }) => holds),
       figure: outcomes.map(({ figure }) => figure).join('; '),
@@ -90,14 +107,15 @@ async function soak(size: Size, faults: readonly Fault[], routerFlags: readonly 
   });
   const target = cluster.target('router');
   const oracle = await makeOracle(files, target);
+  const perS = restMs === 0 ? GENTLE : (await capacityOf(target, files, RANKS, CAPACITY_S)) / 2;
   const random = createRandom(SEED);
   const order = Array.from({ length: rounds }, () => shuffle(faults, random)).flat();
   const before = restMs === 0 ? 0 : BEFORE_MS;
   const load = await startLoad(files, oracle, {
     target,
-    burstsPerS: 1.5,
+    burstsPerS: perS / RANKS,
     seconds: (before + order.length * (restMs + FREEZE_MS / 2)) / 1e3,
-    ranks: 8,
+    ranks: RANKS,
     deadlineS: BOUND_S,
     seed: SEED,
   });
@@ -116,7 +134,7 @@ async function soak(size: Size, faults: readonly Fault[], routerFlags: readonly 
   return {
     holds: inTime >= SHARE_IN_TIME && !wrong && slower <= SLOWER,
     figure:
-      `${describeCalls(calls)} over ${order.length} faults, slowest ${(percentiles(calls.map(({ latencyMs }) => latencyMs)).max / 1e3).toFixed(1)} s` +
+      `${describeCalls(calls)} over ${order.length} faults at ${perS.toFixed(0)} calls/s, slowest ${(percentiles(calls.map(({ latencyMs }) => latencyMs)).max / 1e3).toFixed(1)} s` +
       (restMs === 0 ? '' : `, ${slower.toFixed(1)} x slower when faults are over`),
   };
 }

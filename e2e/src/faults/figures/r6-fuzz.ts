@@ -1,9 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createClient } from '@dmoerm/client';
 import { rewardV1 } from '@dmoerm/protos';
-import { createSpecBundle } from '@dmoerm/testing';
 import { exitStatus, serve } from '../../serve';
 import type { Figure, Outcome, Size } from '../figure';
 import { startEdge } from '../support/edge';
@@ -13,6 +9,7 @@ import { goodTraffic } from '../support/good-traffic';
 import { Mutator } from '../support/mutate';
 import { rewardPath } from '../support/raw-call';
 import { seedRequests, type Target } from '../support/seeds';
+import { createSpecFolder } from '../support/spec-folder';
 
 interface Scale {
   /** Messages sent to the mesh. */
@@ -44,10 +41,8 @@ export const R6: Figure = {
 };
 
 async function fuzzMesh({ wire, decoded, frames }: Scale): Promise<Outcome> {
-  const folder = mkdtempSync(join(tmpdir(), 'dmoerm-fuzz-'));
-  const bundle = join(folder, 'bundle');
-  await createSpecBundle(bundle, folder);
-  const served = await serve(bundle, folder);
+  await using folder = await createSpecFolder();
+  const served = await serve(folder.bundle, folder.path);
   const client = createClient({ address: served.addresses.router });
   try {
     const targets = await seedRequests(served.addresses);
@@ -70,7 +65,6 @@ async function fuzzMesh({ wire, decoded, frames }: Scale): Promise<Outcome> {
     client.close();
     served.child.kill('SIGTERM');
     await exitStatus(served.child);
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,12 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { openBundle } from '@dmoerm/bundle';
 import { createRandom, DmoermError } from '@dmoerm/core';
 import { loadModel } from '@dmoerm/model';
-import { createSpecBundle } from '@dmoerm/testing';
-import type { Figure, Outcome, Size } from '../figure';
+import type { Figure, Size } from '../figure';
 import { DamagedBundle, RAW_DAMAGES, SIGNED_DAMAGES } from '../support/bundle-damage';
+import { createSpecFolder } from '../support/spec-folder';
 
 const COUNT: Readonly<Record<Size, number>> = { quick: 200, short: 1000, full: 10_000 };
 /** Every so many faults the sound bundle must open again: the damage is what is refused. */
@@ -17,36 +14,28 @@ export const R9: Figure = {
   id: 'R9',
   title: 'corrupt weights',
   threshold: 'every seeded fault is refused by name before anything serves',
-  measure: (size) =>
-    withBundle(async (bundle) => {
-      const raw = await inject(bundle, COUNT[size], RAW_DAMAGES, false);
-      const signed = await inject(bundle, Math.ceil(COUNT[size] / 4), SIGNED_DAMAGES, true);
-      const missed = [...raw.missed, ...signed.missed];
-      return {
-        holds: missed.length === 0,
-        figure:
-          `${raw.count + signed.count - missed.length} of ${raw.count + signed.count} faults refused` +
-          (missed.length > 0 ? `; not: ${[...new Set(missed)].join(', ')}` : ''),
-      };
-    }),
+  measure: async (size) => {
+    await using folder = await createSpecFolder();
+    const bundle = new DamagedBundle(folder.bundle);
+    const raw = await inject(bundle, COUNT[size], RAW_DAMAGES, false);
+    const signed = await inject(bundle, Math.ceil(COUNT[size] / 4), SIGNED_DAMAGES, true);
+    const missed = [...raw.missed, ...signed.missed];
+    return {
+      holds: missed.length === 0,
+      figure:
+        `${raw.count + signed.count - missed.length} of ${raw.count + signed.count} faults refused` +
+        (missed.length > 0 ? `; not: ${[...new Set(missed)].join(', ')}` : ''),
+    };
+  },
   // Digests taken after the damage are no digests: bits flip in values that nothing else could tell from sound ones.
-  control: (size) =>
-    withBundle(async (bundle): Promise<Outcome> => {
-      const flips = { 'a flipped bit': RAW_DAMAGES['a flipped bit'] as (typeof RAW_DAMAGES)[string] };
-      const { count, missed } = await inject(bundle, Math.min(100, COUNT[size]), flips, true);
-      return { holds: missed.length === 0, figure: `${missed.length} of ${count} flipped bits pass` };
-    }),
+  control: async (size) => {
+    await using folder = await createSpecFolder();
+    const flips = { 'a flipped bit': RAW_DAMAGES['a flipped bit'] as (typeof RAW_DAMAGES)[string] };
+    const bundle = new DamagedBundle(folder.bundle);
+    const { count, missed } = await inject(bundle, Math.min(100, COUNT[size]), flips, true);
+    return { holds: missed.length === 0, figure: `${missed.length} of ${count} flipped bits pass` };
+  },
 };
-
-async function withBundle(work: (bundle: DamagedBundle) => Promise<Outcome>): Promise<Outcome> {
-  const folder = await mkdtemp(join(tmpdir(), 'dmoerm-r9-'));
-  try {
-    await createSpecBundle(join(folder, 'bundle'), folder);
-    return await work(new DamagedBundle(join(folder, 'bundle')));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 async function inject(
   bundle: DamagedBundle,

@@ -4,16 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Outcome } from '../figure';
 import { fixture } from './fixture';
 import { createForgetfulRelay } from './forgetful-relay';
-import { describeCalls, makeOracle, startLoad } from './load-process';
+import { describeCalls, makeOracle, startLoad, type TimedCall } from './load-process';
 import { end, startService, type ServiceProcess } from './service-process';
 import { changingName, mayMount, onFullDisk } from './surroundings';
 
 const SECONDS = 4;
 const DEADLINE_S = 5;
+/** Batches at once: each waits a few seconds for the missing experts to come back. */
+const AT_ONCE = 50;
 
 /** The name of the experts points elsewhere, and those behind the old address go. */
-export async function nameMoves(): Promise<Outcome> {
-  if (!mayMount()) return { holds: true, figure: 'DNS change: not run, only root can mount' };
+export function nameMoves(times: number): Promise<Outcome> {
+  return underLoad('DNS change', times, moveOnce);
+}
+
+async function moveOnce(load: Load): Promise<void> {
   const files = await fixture();
   const name = changingName(files.folder);
   await using mesh = new Processes();
@@ -25,15 +30,18 @@ export async function nameMoves(): Promise<Outcome> {
   const aggregator = await mesh.add(startService('aggregator', files));
   const peers = ['--expert', `dns:///${name.host}:${port}`, '--aggregator', aggregator.address];
   const router = await mesh.add(startService('router', files, peers, '127.0.0.1:0', name.within));
-  return await underLoad('DNS change', router.address, async () => {
+  await load(router.address, async () => {
     name.point(next.address.replace(/:.*/, ''));
     await end(old.child, 'SIGTERM');
   });
 }
 
 /** Experts whose disk is full: they log and cache nothing, start all the same, and serve. */
-export async function diskFull(): Promise<Outcome> {
-  if (!mayMount()) return { holds: true, figure: 'disk full: not run, only root can mount' };
+export function diskFull(times: number): Promise<Outcome> {
+  return underLoad('disk full', times, fillOnce);
+}
+
+async function fillOnce(load: Load): Promise<void> {
   const files = await fixture();
   const { within, cache } = onFullDisk(files.folder);
   await using mesh = new Processes();
@@ -46,7 +54,7 @@ export async function diskFull(): Promise<Outcome> {
   const router = await mesh.add(
     startService('router', files, ['--expert', target, '--aggregator', aggregator.address]),
   );
-  return await underLoad('disk full', router.address, async () => {
+  await load(router.address, async () => {
     const [first] = experts;
     if (first === undefined) return;
     await end(first.child, 'SIGKILL');
@@ -55,7 +63,7 @@ export async function diskFull(): Promise<Outcome> {
 }
 
 /** One task's experts cannot be reached: soft routing answers from the other's alone, and says so every time. */
-export async function expertMissing(): Promise<Outcome> {
+export async function expertMissing(batches: number): Promise<Outcome> {
   const files = await fixture();
   await using mesh = new Processes();
   const expert = await mesh.add(startService('expert', files, ['--threads', '1']));
@@ -84,7 +92,11 @@ export async function expertMissing(): Promise<Outcome> {
   try {
     const before = await flags();
     missing = true;
-    const during = await flags();
+    const during: (boolean | null)[] = [];
+    for (let n = 0; n < batches; n += AT_ONCE) {
+      const group = Array.from({ length: Math.min(AT_ONCE, batches - n) }, flags);
+      during.push(...(await Promise.all(group)).flat());
+    }
     missing = false;
     const after = await flags();
     const flagged = during.filter((one) => one === true).length;
@@ -98,18 +110,26 @@ export async function expertMissing(): Promise<Outcome> {
   }
 }
 
-/** Load all the while that something happens; right answers to all of it, in time. */
-async function underLoad(what: string, target: string, happens: () => Promise<void>): Promise<Outcome> {
+/** Sends calls all the while that something happens. */
+type Load = (target: string, happens: () => Promise<void>) => Promise<void>;
+
+/** A mesh to which something happens under load, again and again; right answers to all of it, in time. */
+async function underLoad(what: string, times: number, once: (load: Load) => Promise<void>): Promise<Outcome> {
+  if (!mayMount()) return { holds: true, figure: `${what}: not run, only root can mount` };
   const files = await fixture();
-  const oracle = await makeOracle(files, target);
-  const options = { target, burstsPerS: 1.5, seconds: SECONDS, ranks: 8, deadlineS: DEADLINE_S, seed: 15 };
-  const load = await startLoad(files, oracle, options);
-  await sleep((1e3 * SECONDS) / 3);
-  await happens();
-  const calls = await load.calls;
+  const calls: TimedCall[] = [];
+  const load: Load = async (target, happens) => {
+    const oracle = await makeOracle(files, target);
+    const options = { target, burstsPerS: 1.5, seconds: SECONDS, ranks: 8, deadlineS: DEADLINE_S, seed: 15 };
+    const sending = await startLoad(files, oracle, options);
+    await sleep((1e3 * SECONDS) / 3);
+    await happens();
+    calls.push(...(await sending.calls));
+  };
+  for (let n = 0; n < times; n++) await once(load);
   return {
-    holds: calls.every(({ code, wrong }) => code === 'OK' && !wrong),
-    figure: `${what}: ${describeCalls(calls)}`,
+    holds: calls.length > 0 && calls.every(({ code, wrong }) => code === 'OK' && !wrong),
+    figure: `${what}, ${times} x: ${describeCalls(calls)}`,
   };
 }
 

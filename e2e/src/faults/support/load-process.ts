@@ -30,12 +30,8 @@ export interface LoadProcess {
 let runs = 0;
 
 /** Scores the items of the fixture while nothing is wrong: the right answers. Returns their file. */
-export async function makeOracle(
-  { folder, items }: Fixture,
-  target: string,
-  env: Readonly<Record<string, string>> = {},
-): Promise<string> {
-  const { child, log } = run(['score', items, '--address', target, '--output', 'jsonl'], env);
+export async function makeOracle({ folder, items }: Fixture, target: string): Promise<string> {
+  const { child, log } = run(['score', items, '--address', target, '--output', 'jsonl']);
   let text = '';
   child.stdout?.on('data', (chunk: Buffer) => (text += chunk.toString()));
   if ((await exitStatus(child)) !== 0) throw new Error(`no oracle: ${log()}`);
@@ -44,10 +40,13 @@ export async function makeOracle(
   return file;
 }
 
-/** Starts `dmoerm bench load` in a process of its own; resolves when it begins to send. */
+/**
+ * Starts `dmoerm bench load` in a process of its own; resolves when it begins to send.
+ * @param oracle the file of right answers; without it none counts as wrong.
+ */
 export async function startLoad(
   fixture: Fixture,
-  oracle: string,
+  oracle: string | null,
   options: LoadOptions,
   env: Readonly<Record<string, string>> = {},
 ): Promise<LoadProcess> {
@@ -60,7 +59,7 @@ export async function startLoad(
     ranks,
     deadline: deadlineS,
     seed,
-    oracle,
+    ...(oracle === null ? {} : { oracle }),
     calls: file,
   };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]);

@@ -1,12 +1,21 @@
-import { KIND, type ReceivedSpan } from './trace-sink';
+import { breachOfConvention } from './trace-conventions';
+import { KIND, type Link, type ReceivedSpan } from './trace-sink';
+import { TraceTree } from './trace-tree';
 
-const SCORE = 'dmoerm.reward.v1.RewardService/Score';
 const EVALUATE = 'dmoerm.expert.v1.ExpertService/Evaluate';
 const AGGREGATE = 'dmoerm.aggregator.v1.AggregatorService/Aggregate';
+/** Links of a span at most. */
+const MOST_LINKS = 128;
+
+/** The calls that traces begin with: those of a client that is traced, or those that come to a router from one that is not. */
+export interface Roots {
+  readonly kind: typeof KIND.client | typeof KIND.server;
+  readonly method: string;
+}
 
 /** What is wrong with the traces of a run. */
 export interface TraceReport {
-  /** Calls of the client. */
+  /** Traces of calls. */
   readonly requests: number;
   /** Of them, those with a second attempt at some hop. */
   readonly retried: number;
@@ -18,86 +27,62 @@ export interface TraceReport {
   readonly forwards: number;
   /** Batches whose links are not those of their calls, both ways. */
   readonly badLinks: number;
+  /** What spans lack of the conventions, in words. */
+  readonly unconventional: readonly string[];
 }
 
-/** Looks for every edge of every call: client, router, route, expert, queue, batch, aggregator. */
-export function checkTraces(spans: readonly ReceivedSpan[]): TraceReport {
-  const tree = new Tree(spans);
-  const requests = spans.filter(
-    ({ kind, name, parentId }) => kind === KIND.client && name === SCORE && parentId === '',
-  );
+/** Looks for every edge of every call: client, router, route, each attempt at an expert, queue, batch, aggregator. */
+export function checkTraces(spans: readonly ReceivedSpan[], { kind, method }: Roots): TraceReport {
+  const tree = new TraceTree(spans);
+  const requests = spans.filter((span) => span.parentId === '' && span.kind === kind && span.name === method);
   const forwards = spans.filter(({ name }) => name === 'forward');
+  // Calls of clients and batches begin traces; nothing else does.
+  const mayBegin = (span: ReceivedSpan): boolean =>
+    span.name === 'forward' || (span.kind === kind && span.name.startsWith('dmoerm.reward.'));
   return {
     requests: requests.length,
-    retried: requests.filter((request) => tree.below(request).some(isRetry)).length,
+    retried: requests.filter((request) => tree.below(request).some((span) => attemptOf(span) > 1)).length,
     incomplete: requests.flatMap((request) => missingEdge(tree, request) ?? []),
-    orphans: spans.filter((span) => tree.isOrphan(span)).length,
+    orphans: spans.filter((span) =>
+      span.parentId === '' ? !mayBegin(span) : tree.get(span.parentId) === undefined,
+    ).length,
     forwards: forwards.length,
     badLinks: forwards.filter((forward) => !linksBothWays(tree, forward)).length,
+    unconventional: spans.flatMap((span) => breachOfConvention(span) ?? []),
   };
 }
 
-function isRetry({ attributes }: ReceivedSpan): boolean {
-  return Number(attributes['dmoerm.attempt'] ?? 1) > 1;
-}
-
-class Tree {
-  private readonly byId = new Map<string, ReceivedSpan>();
-  private readonly children = new Map<string, ReceivedSpan[]>();
-
-  constructor(spans: readonly ReceivedSpan[]) {
-    for (const span of spans) {
-      this.byId.set(span.spanId, span);
-      const siblings = this.children.get(span.parentId) ?? [];
-      siblings.push(span);
-      this.children.set(span.parentId, siblings);
-    }
-  }
-
-  get(id: string): ReceivedSpan | undefined {
-    return this.byId.get(id);
-  }
-
-  /** Children of a kind and name. */
-  of(parent: ReceivedSpan, kind: number, name: string): ReceivedSpan[] {
-    return (this.children.get(parent.spanId) ?? []).filter((one) => one.kind === kind && one.name === name);
-  }
-
-  /** All spans below one. */
-  below(parent: ReceivedSpan): ReceivedSpan[] {
-    return (this.children.get(parent.spanId) ?? []).flatMap((child) => [child, ...this.below(child)]);
-  }
-
-  /** Calls of clients and batches begin traces; nothing else does. */
-  isOrphan({ parentId, kind, name }: ReceivedSpan): boolean {
-    if (parentId === '')
-      return name !== 'forward' && !(kind === KIND.client && name.startsWith('dmoerm.reward.'));
-    return !this.byId.has(parentId);
-  }
-}
-
 /** The first edge that is missing, in words; null for a complete call. */
-function missingEdge(tree: Tree, request: ReceivedSpan): string | null {
-  if (request.attributes['rpc.status_code'] !== 'OK')
-    return `client: ${request.attributes['rpc.status_code']}`;
-  const router = tree.of(request, KIND.server, SCORE).find(isOk);
+function missingEdge(tree: TraceTree, request: ReceivedSpan): string | null {
+  if (!isOk(request)) return `call: ${request.attributes['rpc.status_code']}`;
+  const router =
+    request.kind === KIND.server ? request : tree.of(request, KIND.server, request.name).find(isOk);
   if (router?.service !== 'router') return 'client -> router';
   if (tree.of(router, KIND.internal, 'route').length !== 1) return 'router -> route';
-  for (const [name, service] of [
-    [EVALUATE, 'expert'],
-    [AGGREGATE, 'aggregator'],
-  ] as const) {
-    const calls = tree.below(router).filter((one) => one.kind === KIND.client && one.name === name);
-    if (!calls.some(isOk)) return `router: no answer of the ${service}`;
-    for (const call of calls.filter(isOk)) {
-      const [server, ...more] = tree.of(call, KIND.server, name);
-      if (server?.service !== service || more.length > 0) return `router -> ${service}`;
-      if (server.attributes['dmoerm.attempt'] !== (call.attributes['dmoerm.attempt'] ?? 1))
-        return `attempt at ${service}`;
-      if (name === EVALUATE && !wasComputed(tree, server)) return 'expert -> queue -> forward';
-    }
+  return missingPeer(tree, router, EVALUATE, 'expert') ?? missingPeer(tree, router, AGGREGATE, 'aggregator');
+}
+
+/** What is missing between a router's call and the service that answered it, attempt by attempt. */
+function missingPeer(tree: TraceTree, router: ReceivedSpan, method: string, service: string): string | null {
+  const attempts = tree.of(router, KIND.client, method);
+  if (!attempts.some(isOk)) return `router: no answer of the ${service}`;
+  const numbers = attempts.map(attemptOf).sort((a, b) => a - b);
+  if (numbers.some((number, i) => number !== i + 1))
+    return `router: attempts ${numbers.join()} at the ${service}`;
+  for (const attempt of attempts) {
+    // What failed may have failed on the way.
+    const [server, ...more] = tree.of(attempt, KIND.server, method);
+    if (more.length > 0 || (server?.service ?? service) !== service) return `router -> ${service}`;
+    if (server === undefined && isOk(attempt)) return `router -> ${service}`;
+    if (server !== undefined && attemptOf(server) !== attemptOf(attempt)) return `attempt at the ${service}`;
+    if (server !== undefined && isOk(server) && service === 'expert' && !wasComputed(tree, server))
+      return 'expert -> queue -> forward';
   }
   return null;
+}
+
+function attemptOf({ attributes }: ReceivedSpan): number {
+  return Number(attributes['dmoerm.attempt'] ?? 1);
 }
 
 function isOk({ attributes }: ReceivedSpan): boolean {
@@ -105,9 +90,9 @@ function isOk({ attributes }: ReceivedSpan): boolean {
 }
 
 /** Whether an expert's call waited in the queue and went into batches. */
-function wasComputed(tree: Tree, server: ReceivedSpan): boolean {
-  const [queue] = tree.of(server, KIND.internal, 'queue');
-  if (queue === undefined || queue.links.length === 0) return false;
+function wasComputed(tree: TraceTree, server: ReceivedSpan): boolean {
+  const [queue, ...more] = tree.of(server, KIND.internal, 'queue');
+  if (queue === undefined || more.length > 0 || queue.links.length === 0) return false;
   const batches = queue.links.map(({ spanId }) => tree.get(spanId));
   return (
     batches.every((batch) => batch?.name === 'forward' && batch.parentId === '') &&
@@ -115,16 +100,23 @@ function wasComputed(tree: Tree, server: ReceivedSpan): boolean {
   );
 }
 
-/** Whether a batch links to the queue spans of its calls and they to it, and their items are its size. */
-function linksBothWays(tree: Tree, { spanId, links, attributes }: ReceivedSpan): boolean {
-  const back = links.every((link) =>
+/** Whether a batch links to the queue spans of its calls and they to it, each once, and their items are its size. */
+function linksBothWays(tree: TraceTree, forward: ReceivedSpan): boolean {
+  const { spanId, links, attributes } = forward;
+  const dropped = Number(attributes['dmoerm.batch.links_dropped']);
+  const exported = links.filter((link) => link.isSampled);
+  const answersTo = (link: Link): boolean =>
     tree
       .get(link.spanId)
-      ?.links.some((one) => one.spanId === spanId && sizeOf(one.attributes) === sizeOf(link.attributes)),
-  );
+      ?.links.filter((back) => back.spanId === spanId && sizeOf(back.attributes) === sizeOf(link.attributes))
+      .length === 1;
+  const linking = tree.linkingTo(forward).length;
   const items = links.reduce((sum, link) => sum + sizeOf(link.attributes), 0);
-  const dropped = Number(attributes['dmoerm.batch.links_dropped']);
-  return back && links.length > 0 && (dropped > 0 || items === sizeOf(attributes));
+  const all =
+    dropped === 0
+      ? linking === exported.length && items === sizeOf(attributes)
+      : links.length === MOST_LINKS && linking >= exported.length && linking <= exported.length + dropped;
+  return exported.length > 0 && exported.every(answersTo) && all;
 }
 
 function sizeOf(attributes: ReceivedSpan['attributes']): number {

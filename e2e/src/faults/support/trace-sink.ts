@@ -21,6 +21,8 @@ export interface ReceivedSpan {
 /** A link to another span. */
 export interface Link {
   readonly spanId: string;
+  /** Whether the other end is exported. */
+  readonly isSampled: boolean;
   readonly attributes: Attributes;
 }
 
@@ -84,26 +86,20 @@ function readRequest(bytes: Uint8Array): ReceivedSpan[] {
   });
 }
 
-/** Span { trace_id 1, span_id 2, parent_span_id 4, name 5, kind 6, attributes 9, links 13 { span_id 2, attributes 4 } } */
+/** Span { trace_id 1, span_id 2, parent_span_id 4, name 5, kind 6, attributes 9, links 13 { span_id 2, attributes 4, flags 6 } } */
 function readSpan(bytes: Uint8Array): Omit<ReceivedSpan, 'service'> {
   const id = (of: Uint8Array, field: number): string =>
     Buffer.from(children(of, field)[0] ?? []).toString('hex');
-  const reader = new BinaryReader(bytes);
-  let kind = 0;
-  while (reader.pos < reader.len) {
-    const [field, type] = reader.tag();
-    if (field === 6) kind = reader.int32();
-    else reader.skip(type);
-  }
   return {
     traceId: id(bytes, 1),
     spanId: id(bytes, 2),
     parentId: id(bytes, 4),
     name: Buffer.from(children(bytes, 5)[0] ?? []).toString(),
-    kind,
+    kind: number(bytes, 6, (reader) => reader.int32()),
     attributes: readAttributes(children(bytes, 9)),
     links: children(bytes, 13).map((link) => ({
       spanId: id(link, 2),
+      isSampled: (number(link, 6, (reader) => reader.fixed32()) & 1) === 1,
       attributes: readAttributes(children(link, 4)),
     })),
   };
@@ -121,6 +117,17 @@ function readAttributes(pairs: readonly Uint8Array[]): Attributes {
       return [key, field === 4 ? value.double() : value.string()];
     }),
   );
+}
+
+/** A number of a message, 0 if it is not there. */
+function number(bytes: Uint8Array, wanted: number, read: (reader: BinaryReader) => number): number {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === wanted) return read(reader);
+    reader.skip(type);
+  }
+  return 0;
 }
 
 /** The length-delimited fields of a message with this number. */

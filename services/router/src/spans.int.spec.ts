@@ -2,6 +2,7 @@ import { loadConfig } from '@dmoerm/config';
 import { commonV1, rewardV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
 import { logger } from '@dmoerm/telemetry';
+import { SpanKind } from '@opentelemetry/api';
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,8 +28,8 @@ afterAll(async () => {
 });
 beforeEach(() => exporter.reset());
 
-/** All events of a call that scores two candidates, by a router with these flags. */
-async function eventsOf(...flags: string[]) {
+/** All spans of a call that scores two candidates, by a router with these flags. */
+async function spansOf(content: string, ...flags: string[]) {
   await using expert = await startSpecExpert();
   await using aggregator = await startSpecAggregator();
   const argv = ['--expert', expert.address, '--aggregator', aggregator.address, '--bundle', 'a'.repeat(64)];
@@ -37,7 +38,7 @@ async function eventsOf(...flags: string[]) {
   const { address: target } = await service.start();
   const client = connect(rewardV1.RewardServiceService, { target });
   try {
-    const messages = [{ role: commonV1.Role.USER, content: SECRET }];
+    const messages = [{ role: commonV1.Role.USER, content }];
     await client.call.score(
       rewardV1.ScoreRequest.fromPartial({
         prompt: { $case: 'conversation', value: { messages } },
@@ -48,8 +49,11 @@ async function eventsOf(...flags: string[]) {
     client.close();
     await service.stop();
   }
-  return exporter
-    .getFinishedSpans()
+  return exporter.getFinishedSpans();
+}
+
+async function eventsOf(...flags: string[]) {
+  return (await spansOf(SECRET, ...flags))
     .flatMap(({ name, events }) => events.map((event) => ({ span: name, ...event })))
     .filter(({ name }) => name === 'gen_ai.evaluation.result');
 }
@@ -68,4 +72,15 @@ it('spans of calls carry each capability score where that is asked for, without 
 
 it('and not otherwise', async () => {
   expect(await eventsOf()).toEqual([]);
+});
+
+it.each([
+  ['a verse, whose task has no aggregator', true],
+  [SECRET, undefined],
+])('the span of a call tells of a degraded reward: %s', async (content, degraded) => {
+  const router = (await spansOf(content)).find(
+    ({ name, kind }) => name === 'dmoerm.reward.v1.RewardService/Score' && kind === SpanKind.SERVER,
+  );
+  expect(router?.attributes['rpc.status_code']).toBe('OK');
+  expect(router?.attributes['dmoerm.degraded']).toBe(degraded);
 });
