@@ -1,6 +1,14 @@
 // JSON schemas of Kubernetes' objects for kubeconform, from where the objects are defined: the API's description in Kubernetes' own module,
-// the custom resource definitions in those of KEDA and of the Prometheus operator. Unknown fields are errors.
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+// the custom resource definitions in those of KEDA and of the Prometheus operator. Unknown fields are errors. Beside them that of compose files.
+import {
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { parseAllDocuments } from 'yaml';
 
 /** Go modules that hold the definitions. */
@@ -8,6 +16,7 @@ export const MODULES = {
   kubernetes: 'k8s.io/kubernetes@v1.37.2',
   keda: 'github.com/kedacore/keda/v2@v2.21.0',
   prometheus: 'github.com/prometheus-operator/prometheus-operator@v0.85.0',
+  compose: 'github.com/compose-spec/compose-go/v2@v2.16.2',
 };
 
 /** Writes the schema of each kind to `kind-group-version.json` in `target`; `folders` are the modules' folders by name. */
@@ -37,6 +46,7 @@ export function writeSchemas(folders, target) {
         for (const { name, schema } of versions)
           write({ group, kind: names.kind, version: name }, strictDeep(schema.openAPIV3Schema, true));
       }
+  copyFileSync(`${folders.compose}/schema/compose-spec.json`, `${draft}/compose-spec.json`);
   renameSync(draft, target);
 }
 

@@ -8,6 +8,8 @@ const ROOT = resolve(__dirname, '..', '..');
 
 /** The chart's folder. */
 export const CHART = join(ROOT, 'deploy', 'helm', 'dmoerm');
+/** Where `npm run tools -w deploy` puts tools and schemas. */
+export const TOOLS = join(ROOT, '.tools');
 /** The Kubernetes that it is rendered and checked for. */
 export const KUBE_VERSION = '1.37.2';
 
@@ -34,7 +36,7 @@ export const RENDERED: Readonly<Record<string, readonly string[]>> = {
 
 /** Path of a tool that `npm run tools -w deploy` installs, or null. */
 export function findTool(name: string): string | null {
-  const path = join(ROOT, '.tools', 'bin', name);
+  const path = join(TOOLS, 'bin', name);
   return existsSync(path) ? path : null;
 }
 
@@ -70,11 +72,6 @@ export function keptManifests(name: string): KubeObject[] {
 export function kubeconform(manifests: string): void {
   const path = findTool('kubeconform');
   if (path === null) throw new Error('kubeconform is not here: npm run tools -w deploy');
-  const schemas = join(
-    ROOT,
-    '.tools',
-    'schemas',
-    '{{.ResourceKind}}-{{.Group}}-{{.ResourceAPIVersion}}.json',
-  );
+  const schemas = join(TOOLS, 'schemas', '{{.ResourceKind}}-{{.Group}}-{{.ResourceAPIVersion}}.json');
   execFileSync(path, ['-strict', '-schema-location', schemas, '-'], { input: manifests, encoding: 'utf8' });
 }
