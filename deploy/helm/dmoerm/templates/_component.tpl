@@ -103,9 +103,14 @@ spec:
 {{- if eq .kind "gateway" -}}
 - { name: http, port: {{ .root.Values.ports.http }}, targetPort: http, appProtocol: http }
 {{- else -}}
-- { name: grpc, port: {{ .root.Values.ports.grpc }}, targetPort: grpc, appProtocol: kubernetes.io/h2c }
+- { name: grpc, port: {{ .root.Values.ports.grpc }}, targetPort: grpc, appProtocol: {{ include "dmoerm.grpcProtocol" .root }} }
 - { name: metrics, port: {{ .root.Values.ports.metrics }}, targetPort: metrics, appProtocol: http }
 {{- end }}
+{{- end }}
+
+{{/* HTTP/2 without TLS has a name of its own. */}}
+{{- define "dmoerm.grpcProtocol" -}}
+{{ include "dmoerm.mtls" . | eq "true" | ternary "https" "kubernetes.io/h2c" }}
 {{- end }}
 
 {{/* Seconds from SIGTERM to SIGKILL: time for callers to notice, for the longest call, and 10 to spare. */}}
