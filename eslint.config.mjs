@@ -76,7 +76,14 @@ export default tseslint.config(
   { files: ['packages/rpc/**/*.ts'], rules: restricted(NATIVE, TESTING) },
   { files: ['packages/engine/**/*.ts'], rules: restricted(GRPC, TESTING) },
   {
-    files: ['**/*.spec.ts', '**/spec-*.ts', '**/spec-support/**/*.ts', 'e2e/**/*.ts', 'bench/**/*.ts'],
+    files: [
+      '**/*.spec.ts',
+      '**/spec-*.ts',
+      '**/spec-support/**/*.ts',
+      'e2e/**/*.ts',
+      'bench/**/*.ts',
+      'deploy/**/*.ts',
+    ],
     rules: {
       ...restricted(NATIVE),
       // Jest's asymmetric matchers are typed `any`.
@@ -96,6 +103,7 @@ export default tseslint.config(
       '**/spec-support/**/*.ts',
       'e2e/**/*.ts',
       'bench/**/*.ts',
+      'deploy/**/*.ts',
     ],
     rules: { 'no-restricted-syntax': 'off' },
   },

@@ -25,8 +25,11 @@ export function step(label, command, args, options = {}) {
   return { ok: run.status === 0, stdout: run.stdout ?? '', stderr: run.stderr ?? '' };
 }
 
-/** Checks the tools, installs packages, builds the engine and the services. Exits with 2 and the remedy if something is missing. */
-export function build() {
+/**
+ * Checks the tools, installs packages, builds the engine (unless `native` is false) and the services. Exits with 2 and the remedy if
+ * something is missing.
+ */
+export function build({ native = true } = {}) {
   if (Number(process.versions.node.split('.')[0]) < 20)
     stop(`node ${process.version} is too old; 20 or later is needed`);
   for (const [tool, remedy] of [
@@ -36,11 +39,11 @@ export function build() {
       'Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install',
     ],
   ])
-    if (spawnSync(tool, ['--version']).status !== 0) stop(`${tool} is not installed. ${remedy}`);
+    if (native && spawnSync(tool, ['--version']).status !== 0) stop(`${tool} is not installed. ${remedy}`);
   const lock = `${ROOT}/node_modules/.package-lock.json`;
   if (!existsSync(lock) || statSync(lock).mtimeMs < statSync(`${ROOT}/package-lock.json`).mtimeMs)
     must(step('installing packages', 'npm', ['ci']));
-  must(step('building the native engine', 'npm', ['run', 'build', '-w', 'native']));
+  if (native) must(step('building the native engine', 'npm', ['run', 'build', '-w', 'native']));
   must(step('generating protos', 'npm', ['run', 'generate', '-w', 'protos']));
   must(step('compiling', 'npx', ['tsc', '-b', ...PROJECTS]));
 }
@@ -48,6 +51,7 @@ export function build() {
 const PROJECTS = [
   'apps/cli',
   'bench',
+  'deploy',
   'e2e',
   'services/router',
   'services/expert',

@@ -44,11 +44,11 @@ for (const [name, command, ...args] of [
 const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
   readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`),
 );
-for (const room of [...rooms, 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
+for (const room of [...rooms, 'deploy', 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
   const cwd = `${ROOT}/${room}`;
-  const { ok, stdout } = step(room, 'timeout', ['1800', 'npx', 'jest', '--forceExit', '--json', '--silent'], {
-    cwd,
-  });
+  const jest = ['1800', 'npx', 'jest', '--forceExit', '--json', '--silent'];
+  const { ok, stdout, stderr } = step(room, 'timeout', jest, { cwd });
+  for (const reason of stderr.match(/^skipped: .*$/gm) ?? []) process.stdout.write(`${reason}\n`);
   try {
     const result = JSON.parse(stdout.slice(stdout.indexOf('{')));
     passed += result.numPassedTests;

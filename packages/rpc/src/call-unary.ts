@@ -2,7 +2,7 @@ import type { Client, MethodDefinition } from '@grpc/grpc-js';
 import type { DmoermError } from '@dmoerm/core';
 import { OutgoingCall } from './outgoing-call';
 import type { CallOptions } from './outgoing-call';
-import { fromServiceError } from './service-error';
+import { endedWithoutStatus, fromServiceError } from './service-error';
 
 /** A method behind a connection. */
 export interface RemoteMethod {
@@ -17,7 +17,7 @@ type Result =
   | { readonly type: 'answer'; readonly answer: unknown }
   | { readonly type: 'failure'; readonly error: DmoermError; readonly brokenOff: boolean };
 
-/** Calls that break off in the middle of their answer are made again so often. */
+/** Calls that break off, in the middle of their answer or before a status, are made again so often. */
 const MAX_BREAKS = 3;
 
 /**
@@ -60,7 +60,10 @@ function callOnce(
       (failure, answer) => {
         const error = outgoing.end(failure && fromServiceError(failure));
         if (error === null) resolve({ type: 'answer', answer });
-        else resolve({ type: 'failure', error, brokenOff: begun && error.code === 'UNAVAILABLE' });
+        else {
+          const brokenOff = failure !== null && (begun || endedWithoutStatus(failure));
+          resolve({ type: 'failure', error, brokenOff: brokenOff && error.code === 'UNAVAILABLE' });
+        }
       },
     );
     call.once('metadata', () => (begun = true));

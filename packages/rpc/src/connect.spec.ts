@@ -1,5 +1,5 @@
 import { DmoermError } from '@dmoerm/core';
-import { createServer } from 'node:http2';
+import { constants, createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { Loopback, OK_RESPONSE, failureOf, item, request } from './spec-support/loopback';
@@ -73,14 +73,21 @@ describe('a unary call', () => {
   });
 });
 
-/** Begins an answer and drops the connection, the first `breaks` times; then answers. Returns how often it was asked. */
-async function startBreaker(breaks: number): Promise<{ address: string; asked(): number }> {
+/**
+ * Begins an answer and drops the connection, or closes the call without a status, the first `breaks` times; then answers. Returns how
+ * often it was asked.
+ */
+async function startBreaker(
+  breaks: number,
+  how: 'drops' | 'closes' = 'drops',
+): Promise<{ address: string; asked(): number }> {
   let asked = 0;
   const server = createServer();
   server.on('stream', (stream) => {
     stream.on('error', () => undefined);
     asked += 1;
     const broken = asked <= breaks;
+    if (broken && how === 'closes') return stream.close(constants.NGHTTP2_NO_ERROR);
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: !broken });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
     const emptyMessage = Buffer.alloc(5);
@@ -107,6 +114,21 @@ describe('an answer that breaks off', () => {
     expect(asked()).toBe(4);
     await failureOf(loopback.expert(address, { retries: false }).call.evaluate(request()));
     expect(asked()).toBe(5);
+  });
+});
+
+describe('a call that ends without a status', () => {
+  it('is asked for again: nobody has said what became of it', async () => {
+    const { address, asked } = await startBreaker(2, 'closes');
+    await expect(loopback.expert(address).call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+    expect(asked()).toBe(3);
+  });
+
+  it('is UNAVAILABLE for a client that tries replicas itself, so that it tries another', async () => {
+    const { address, asked } = await startBreaker(Infinity, 'closes');
+    const client = loopback.expert(address, { retries: false });
+    expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(asked()).toBe(1);
   });
 });
 

@@ -52,8 +52,17 @@ function decode(error: ServiceError): DmoermError {
       // Unreadable details are as good as none.
     }
   }
-  const code = codeName(error.code);
+  const code = endedWithoutStatus(error) ? 'UNAVAILABLE' : codeName(error.code);
   return new DmoermError({ code, reason: code, message: error.details });
+}
+
+/**
+ * Whether a call ended before any server said how: its stream was closed without a status, as Node does to one that comes in the very moment in
+ * which a connection is closed. grpc-js calls that INTERNAL, but nobody's handler failed.
+ */
+export function endedWithoutStatus({ code, details, metadata }: ServiceError): boolean {
+  const closed = /^Received RST_STREAM with code 0 /.test(details);
+  return closed && codeName(code) === 'INTERNAL' && !hasDetails(metadata);
 }
 
 function wasRetried(error: DmoermError): boolean {

@@ -16,6 +16,11 @@ export const ROUTER_CONFIG = defineConfig({
       schema: z.string().min(1),
       why: 'Where the experts are: host:port, dns:///host:port for all replicas behind a name, or ipv4:a:port,b:port.',
     },
+    taskExperts: {
+      schema: z.record(z.string().min(1), z.string().min(1)),
+      default: {},
+      why: 'Where the experts of single tasks are, by task, e.g. {chat: "dns:///expert-chat:50051"}; all other tasks are at expert.',
+    },
     aggregator: {
       schema: z.string().min(1),
       why: 'Where the aggregators are; the same forms as for the experts.',

@@ -428,6 +428,36 @@ describe('a missing expert', () => {
   });
 });
 
+describe('experts of single tasks', () => {
+  it('are asked for theirs, and the others for all the rest', async () => {
+    await using qa = await startSpecExpert();
+    const split = await start('--task-experts', `{qa: "${qa.address}"}`);
+    try {
+      await split.service.ready();
+      const items = [item('a query', ['four']), item('hello', ['x'])];
+      const response = await split.client.call.batchScore({ items });
+      expect(outcomes(response)).toEqual([[4], [1]]);
+      expect(qa.requests.map(({ task }) => task)).toEqual(['qa']);
+      expect(expert.requests.map(({ task }) => task)).toEqual(['chat']);
+    } finally {
+      split.client.close();
+      split.bundles.close();
+      await split.service.stop();
+    }
+  });
+
+  it('are waited for at the start', async () => {
+    const split = await start('--task-experts', '{qa: "127.0.0.1:1"}', '--peers-timeout-ms', '500');
+    try {
+      await expect(split.service.ready()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    } finally {
+      split.client.close();
+      split.bundles.close();
+      await split.service.stop();
+    }
+  });
+});
+
 describe('overload', () => {
   it('refuses what exceeds the items in flight with QUEUE_FULL and RetryInfo, and recovers', async () => {
     const small = await start('--max-in-flight-items', '3');

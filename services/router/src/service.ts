@@ -1,10 +1,11 @@
 import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
-import { aggregatorV1, expertV1 } from '@dmoerm/protos';
+import { aggregatorV1 } from '@dmoerm/protos';
 import { Revisions, createHost, peerTls } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
 import { Admission } from './admission';
 import type { RouterConfig } from './config';
+import { ExpertPools } from './expert-pools';
 import { bindRewardService } from './handler';
 import { Quotas } from './quotas';
 import { Router } from './router';
@@ -27,14 +28,10 @@ export function createRouterService(
   const { expertTimeoutMs, aggregatorTimeoutMs, silenceMs } = config;
   const hedgeShare = config.hedgePercent / 100;
   const common = { maxMessageBytes, silenceMs, hedgeShare, tls: peerTls(config) };
-  const experts = new Replicas(expertV1.ExpertServiceService, {
-    ...common,
-    peer: 'expert',
-    target: config.expert,
-    timeoutMs: expertTimeoutMs,
-    awayMs: EXPERTS_AWAY_MS,
-    keepLast: true,
-  });
+  const experts = new ExpertPools(
+    { rest: config.expert, tasks: config.taskExperts },
+    { ...common, peer: 'expert', timeoutMs: expertTimeoutMs, awayMs: EXPERTS_AWAY_MS, keepLast: true },
+  );
   const aggregators = new Replicas(aggregatorV1.AggregatorServiceService, {
     ...common,
     peer: 'aggregator',
@@ -57,10 +54,7 @@ export function createRouterService(
     admission: new Admission(config),
     quotas: new Quotas(),
     peers: {
-      evaluate: (request, context) => {
-        const candidates = request.items.reduce((sum, item) => sum + item.candidates.length, 0);
-        return experts.call((calls, options) => calls.evaluate(request, options), candidates, context);
-      },
+      evaluate: (request, context) => experts.evaluate(request, context),
       aggregate: (request, context) =>
         aggregators.call((calls, options) => calls.aggregate(request, options), 1, context),
     },
