@@ -135,7 +135,7 @@ describe('certificates', () => {
   ])('%s make a client turn away from the server', async (_, issue) => {
     const { address, callers } = await serve({ tls: { ...serverTls(), ...(await issue()) } });
     const call = loopback
-      .expert(address, { tls: clientTls(router), timeoutMs: 1_000 })
+      .expert(address, { tls: clientTls(router), timeoutMs: 4_000 })
       .call.evaluate(request());
     expect((await failureOf(call)).code).toBe('UNAVAILABLE');
     expect(callers).toEqual([]);
