@@ -163,34 +163,6 @@ export const METRICS = {
     help: 'Bundles refused at load, by the reason of the error.',
     labelNames: ['outcome'],
   },
-  /** Loss of the last step of a unit in training. */
-  trainingLoss: {
-    name: 'dmoerm_training_loss',
-    type: 'gauge',
-    help: 'Loss of the last step of a unit in training.',
-    labelNames: ['unit'],
-  },
-  /** Accuracy of a unit in training on its validation pairs, at its last evaluation. */
-  trainingValidationAccuracy: {
-    name: 'dmoerm_training_validation_accuracy',
-    type: 'gauge',
-    help: 'Accuracy of a unit in training on its validation pairs, at its last evaluation.',
-    labelNames: ['unit'],
-  },
-  /** Tokens that forward and backward take in a second. */
-  trainingRowsPerSecond: {
-    name: 'dmoerm_training_rows_per_second',
-    type: 'gauge',
-    help: 'Tokens that forward and backward take in a second.',
-    labelNames: [],
-  },
-  /** How much of a stage of training is done, 0 to 1. */
-  trainingProgressRatio: {
-    name: 'dmoerm_training_progress_ratio',
-    type: 'gauge',
-    help: 'How much of a stage of training is done, 0 to 1.',
-    labelNames: ['stage'],
-  },
 } as const;
 
 /** Every span attribute of our own. */
