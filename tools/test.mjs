@@ -8,7 +8,8 @@ let passed = 0;
 let failed = 0;
 let skipped = 0;
 
-const check = (label, command, args) => (step(label, command, args).ok ? passed++ : failed++);
+const check = (label, command, args, options) =>
+  step(label, command, args, options).ok ? passed++ : failed++;
 check('linting protos', 'npx', ['buf', 'lint', 'protos']);
 const published = git('tag', '--list', 'v*', '--sort=-v:refname').split('\n')[0];
 if (published)
@@ -60,9 +61,47 @@ for (const room of [...rooms, 'deploy', 'e2e'].filter((one) => hasSpecs(`${ROOT}
   }
 }
 
+python();
+
 if (skipped > 0) process.stdout.write(`${skipped} skipped\n`);
 process.stdout.write(`${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+/** The Python client in a venv of its own. */
+function python() {
+  const room = `${ROOT}/clients/python`;
+  const venv = `${room}/.venv`;
+  const missing = (what) => process.stdout.write(`skipped: clients/python (${what})\n`);
+  const version = spawnSync(
+    'python3',
+    ['-c', 'import sys, venv, ensurepip; print(sys.version_info >= (3, 10))'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  if (version.status !== 0 || version.stdout.trim() !== 'True')
+    return missing('no python3 of 3.10 or later with venv; Debian: apt-get install python3-venv');
+  const installed =
+    step('installing Python packages', 'python3', ['-m', 'venv', venv]).ok &&
+    step('  into the venv', `${venv}/bin/pip`, [
+      'install',
+      '-q',
+      '-r',
+      `${room}/requirements-dev.txt`,
+      '-e',
+      room,
+    ]).ok;
+  if (!installed) return void failed++;
+  const options = { cwd: room };
+  check('clients/python lint', `${venv}/bin/ruff`, ['check', 'src', 'tests'], options);
+  check('clients/python format', `${venv}/bin/ruff`, ['format', '--check', 'src', 'tests'], options);
+  check('clients/python types', `${venv}/bin/mypy`, [], options);
+  const { ok, stdout } = step('clients/python', `${venv}/bin/pytest`, ['-q'], options);
+  const count = (what) => Number(new RegExp(`(\\d+) ${what}`).exec(stdout)?.[1] ?? 0);
+  passed += count('passed');
+  skipped += count('skipped');
+  failed += Math.max(count('failed') + count('error'), ok ? 0 : 1);
+}
 
 function git(...args) {
   return spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout ?? '';

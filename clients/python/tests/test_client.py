@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -241,27 +243,35 @@ def test_a_restarted_mesh_costs_no_call(mesh: Mesh) -> None:
     client.close()
 
 
-def _score_in_child(client: RewardClient, queue: Any) -> None:
-    queue.put(client.score(ITEMS[0]).reward)
+ACROSS = """
+import multiprocessing, sys
+from dmoerm import Item, RewardClient
 
+ITEM = Item.pair("Why do rivers bend?", "They erode their outer banks.")
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_clients_cross_processes(mesh: Mesh, method: str) -> None:
-    client = RewardClient(mesh.target)
-    context = multiprocessing.get_context(method)
+def score(client, queue):
+    queue.put(client.score(ITEM).reward)
+
+if __name__ == "__main__":
+    client = RewardClient(sys.argv[2])
+    context = multiprocessing.get_context(sys.argv[1])
     queue = context.Queue()
-    if method == "spawn":
-        expected = client.score(ITEMS[0]).reward
-    child = context.Process(target=_score_in_child, args=(client, queue))
+    child = context.Process(target=score, args=(client, queue))
     child.start()
     reward = queue.get(timeout=60)
     child.join(60)
-    assert child.exitcode == 0
-    if method == "fork":
-        # A channel that was used before a fork is grpcio's own business; this one was not.
-        expected = client.score(ITEMS[0]).reward
-    assert reward == expected
+    # Not before: forking a process in which gRPC is at work is grpcio's own affair, and old ones crash.
+    assert child.exitcode == 0 and client.score(ITEM).reward == reward
     client.close()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_clients_cross_processes(mesh: Mesh, method: str, tmp_path: Path) -> None:
+    script = tmp_path / "across.py"
+    script.write_text(ACROSS)
+    run = subprocess.run([sys.executable, str(script), method, mesh.target], capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_fork_does_not_inherit_the_channel(faulty: FaultServer) -> None:
