@@ -2,6 +2,8 @@
 module.exports = {
   testEnvironment: require.resolve('./tools/jest-environment.js'),
   testMatch: ['**/*.spec.ts'],
+  // Cores of shared machines go away for seconds; a test that hangs is found all the same.
+  testTimeout: 20_000,
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   transform: {
     '^.+\\.(t|j)s$': [

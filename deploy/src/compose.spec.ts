@@ -1,4 +1,4 @@
-import Ajv2020 from 'ajv/dist/2020';
+import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -29,9 +29,12 @@ describe('the compose files', () => {
   const withSchema = existsSync(file) ? describe : describe.skip;
 
   withSchema('keep to the specification', () => {
-    const accepts = new Ajv2020({ strict: false, validateFormats: false }).compile(
-      JSON.parse(readFileSync(file, 'utf8')) as object,
-    );
+    let accepts: ValidateFunction;
+    beforeAll(() => {
+      accepts = new Ajv2020({ strict: false, validateFormats: false }).compile(
+        JSON.parse(readFileSync(file, 'utf8')) as object,
+      );
+    });
     it.each(layers)('%s', (name) => {
       accepts(read(name));
       expect(accepts.errors).toBeNull();
