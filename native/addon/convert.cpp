@@ -46,6 +46,7 @@ ModelConfig to_config(const Napi::Object& dto) {
   config.inverse_frequencies = numbers<double>(dto, "inverseFrequencies");
   config.rope_scale = number(dto, "ropeScale");
   config.sliding_windows = numbers<int64_t>(dto, "slidingWindows");
+  config.tied_embeddings = flag(dto, "tiedEmbeddings");
   return config;
 }
 
@@ -161,6 +162,38 @@ Batch to_batch(const Napi::Object& dto) {
 
 std::vector<Batch> to_batches(const Napi::Object& dto) {
   return objects<Batch>(dto, "batches", to_batch);
+}
+
+Generation to_generation(const Napi::Object& dto) {
+  Generation generation;
+  generation.task = integer(dto, "task");
+  generation.prompts = objects<GenerationPrompt>(dto, "prompts", [](const Napi::Object& prompt) {
+    return GenerationPrompt{tokens(prompt.Get("tokens"), prompt, "tokens"),
+                            static_cast<uint64_t>(integer(prompt, "seed"))};
+  });
+  generation.samples = integer(dto, "samples");
+  generation.sampling.temperature = static_cast<float>(number(dto, "temperature"));
+  generation.sampling.top_p = static_cast<float>(number(dto, "topP"));
+  generation.sampling.max_tokens = integer(dto, "maxTokens");
+  generation.sampling.stop_tokens = tokens(dto.Get("stopTokens"), dto, "stopTokens");
+  generation.max_sequences = integer(dto, "maxSequences");
+  return generation;
+}
+
+Napi::Value from_completions(Napi::Env env, std::vector<Completion>& completions) {
+  Napi::Array dtos = Napi::Array::New(env, completions.size());
+  for (uint32_t i = 0; i < completions.size(); ++i) {
+    const Napi::HandleScope scope(env);
+    const Completion& completion = completions[i];
+    Napi::Int32Array tokens = Napi::Int32Array::New(env, completion.tokens.size());
+    std::copy(completion.tokens.begin(), completion.tokens.end(), tokens.Data());
+    Napi::Object dto = Napi::Object::New(env);
+    dto.Set("tokens", tokens);
+    dto.Set("logProbs", float_array(env, completion.log_probs));
+    dto.Set("stopped", completion.stopped);
+    dtos.Set(i, dto);
+  }
+  return dtos;
 }
 
 Napi::Value from_evaluation(Napi::Env env, Evaluation& evaluation) {

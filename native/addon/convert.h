@@ -21,6 +21,7 @@ ModelSource to_model_source(const Napi::Object& dto);
 EngineOptions to_engine_options(const Napi::Object& dto);
 TaskSource to_task_source(const Napi::Object& dto);
 std::vector<Batch> to_batches(const Napi::Object& dto);
+Generation to_generation(const Napi::Object& dto);
 
 /// What a loaded engine says of itself.
 struct LoadedInfo {
@@ -33,5 +34,6 @@ struct LoadedInfo {
 Napi::Value from_loaded(Napi::Env env, const LoadedInfo& info);
 Napi::Value from_memory(Napi::Env env, const EngineMemory& memory);
 Napi::Value from_evaluation(Napi::Env env, Evaluation& evaluation);
+Napi::Value from_completions(Napi::Env env, std::vector<Completion>& completions);
 
 }  // namespace dmoerm::addon

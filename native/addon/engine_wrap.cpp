@@ -27,6 +27,16 @@ Engine& loaded(const std::unique_ptr<Engine>& engine) {
 
 Napi::Value undefined(Napi::Env env, Nothing&) { return env.Undefined(); }
 
+/// {promise, cancel} of work that `cancelled` ends.
+Napi::Object cancellable(Napi::Promise promise, std::shared_ptr<std::atomic<bool>> cancelled) {
+  Napi::Object call = Napi::Object::New(promise.Env());
+  call.Set("promise", promise);
+  call.Set("cancel", Napi::Function::New(promise.Env(), [cancelled](const Napi::CallbackInfo&) {
+             cancelled->store(true);
+           }));
+  return call;
+}
+
 }  // namespace
 
 Napi::Function EngineWrap::define(Napi::Env env) {
@@ -35,6 +45,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       {InstanceMethod<&EngineWrap::load>("load"), InstanceMethod<&EngineWrap::add_task>("addTask"),
        InstanceMethod<&EngineWrap::remove_task>("removeTask"),
        InstanceMethod<&EngineWrap::evaluate>("evaluate"),
+       InstanceMethod<&EngineWrap::generate>("generate"),
        InstanceMethod<&EngineWrap::memory>("memory"),
        InstanceMethod<&EngineWrap::dispose>("dispose")});
 }
@@ -87,17 +98,25 @@ Napi::Value EngineWrap::remove_task(const Napi::CallbackInfo& info) {
 Napi::Value EngineWrap::evaluate(const Napi::CallbackInfo& info) {
   auto batches = std::make_shared<std::vector<Batch>>(to_batches(object_argument(info, 0)));
   auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  Napi::Object call = Napi::Object::New(info.Env());
-  call.Set("promise", run_on<Evaluation>(
-                          *executor_, Value(),
-                          [slot = engine_, batches, cancelled] {
-                            return loaded(*slot).evaluate(*batches, *cancelled);
-                          },
-                          from_evaluation));
-  call.Set("cancel", Napi::Function::New(info.Env(), [cancelled](const Napi::CallbackInfo&) {
-             cancelled->store(true);
-           }));
-  return call;
+  return cancellable(run_on<Evaluation>(
+                         *executor_, Value(),
+                         [slot = engine_, batches, cancelled] {
+                           return loaded(*slot).evaluate(*batches, *cancelled);
+                         },
+                         from_evaluation),
+                     cancelled);
+}
+
+Napi::Value EngineWrap::generate(const Napi::CallbackInfo& info) {
+  auto generation = std::make_shared<Generation>(to_generation(object_argument(info, 0)));
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  return cancellable(run_on<std::vector<Completion>>(
+                         *executor_, Value(),
+                         [slot = engine_, generation, cancelled] {
+                           return loaded(*slot).generate(*generation, *cancelled);
+                         },
+                         from_completions),
+                     cancelled);
 }
 
 Napi::Value EngineWrap::dispose(const Napi::CallbackInfo&) {

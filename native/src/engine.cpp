@@ -8,9 +8,11 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "dmoerm/error.h"
+#include "generator.h"
 #include "model.h"
 #include "plan.h"
 #include "task.h"
@@ -99,6 +101,9 @@ struct Engine::State {
   std::map<int64_t, Task> tasks;
   int64_t next_task = 1;
   Workspace workspace;
+  std::optional<Matrix> head;  ///< packed when generation first asks for it
+  GenerationMemory generation;
+  const AdapterWeights no_adapter;
 };
 
 Engine::Engine(const ModelSource& source, const EngineOptions& options)
@@ -151,6 +156,18 @@ Evaluation Engine::evaluate(const std::vector<Batch>& batches, const std::atomic
   return evaluation;
 }
 
+std::vector<Completion> Engine::generate(const Generation& generation,
+                                         const std::atomic<bool>& cancelled) {
+  const std::lock_guard lock(state_->mutex);
+  State& s = *state_;
+  const AdapterWeights& adapter =
+      generation.task == 0 ? s.no_adapter : s.task(generation.task, "task").adapter;
+  check(generation, s.base.config);
+  if (!s.head) s.head = load_head(s.base, s.ops, s.pool);
+  return dmoerm::generate(generation, adapter, s.base, *s.head, s.ops, s.pool, s.workspace,
+                          s.generation, s.options.max_rows, cancelled);
+}
+
 const char* Engine::isa() const { return state_->ops.name; }
 
 int Engine::threads() const { return state_->pool.size(); }
@@ -161,7 +178,8 @@ PackedState Engine::packed_state() const { return state_->base.packed_state; }
 
 EngineMemory Engine::memory() {
   const std::lock_guard lock(state_->mutex);
-  EngineMemory memory{state_->base.bytes(), 0, state_->workspace.bytes()};
+  EngineMemory memory{state_->base.bytes() + (state_->head ? state_->head->bytes : 0), 0,
+                      state_->workspace.bytes() + state_->generation.bytes()};
   for (const auto& [handle, task] : state_->tasks) memory.tasks += task.bytes();
   return memory;
 }

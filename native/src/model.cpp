@@ -17,7 +17,7 @@ constexpr int64_t kMlpBytes = 8 << 20;
 class Forward {
  public:
   Forward(const Plan& plan, const BaseWeights& base, const Ops& ops, ThreadPool& pool, Workspace& w,
-          int64_t max_rows, const std::atomic<bool>& cancelled)
+          int64_t max_rows, std::vector<KeyValues>* kept, const std::atomic<bool>& cancelled)
       : plan_(plan),
         base_(base),
         c_(base.config),
@@ -25,6 +25,7 @@ class Forward {
         pool_(pool),
         w_(w),
         max_rows_(max_rows),
+        kept_(kept),
         cancelled_(cancelled),
         base_rows_(ops.row_type(base.type)),
         lora_rows_(ops.row_type(lora_type(base.type))) {}
@@ -161,13 +162,30 @@ class Forward {
                                c_.sliding_windows[l]};
     const int64_t width = c_.head_count * c_.head_dim;
     w_.attended.reserve(rows_.count() * width);
-    ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
-                   rows_.segments, shape, lora_rows_, w_.scratch, pool_);
+    if (kept_ == nullptr) {
+      ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
+                     rows_.segments, shape, lora_rows_, w_.scratch, pool_);
+    } else {
+      KeyValues& kept = (*kept_)[l];
+      ops_.keep(kept, w_.key.data(), w_.value.data(), own_spans(), shape, lora_rows_, pool_);
+      ops_.attention_over(w_.attended.data(), w_.query.data(), kept, rows_.segments, shape,
+                          lora_rows_, w_.scratch, pool_);
+    }
     const int64_t end = rows_.panel_count();
     pack(w_.input, w_.attended.data(), width, l, Site::kOutput, {}, 0, end);
     const PackedRows* u = down(w_.low_rank, w_.input, l, Site::kOutput, 0, end);
     ops_.linear(w_.hidden.data(), product(l, Target::kO, w_.input.base, u, 0, end), true,
                 w_.scratch, pool_);
+  }
+
+  /// Where the plan's rows are kept.
+  std::vector<KvSpan> own_spans() const {
+    std::vector<KvSpan> spans;
+    for (const AttentionSegment& segment : plan_.rows.segments) {
+      const KvSpan& last = segment.spans.back();
+      spans.push_back({last.row + last.count - segment.query_count, segment.query_count});
+    }
+    return spans;
   }
 
   void mlp(int64_t l) {
@@ -399,6 +417,7 @@ class Forward {
   ThreadPool& pool_;
   Workspace& w_;
   const int64_t max_rows_;
+  std::vector<KeyValues>* const kept_;  ///< null: keys and values live as long as their layer
   const std::atomic<bool>& cancelled_;
   const RowType base_rows_;
   const RowType lora_rows_;
@@ -438,7 +457,13 @@ int64_t Workspace::bytes() const {
 std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops& ops,
                            ThreadPool& pool, Workspace& workspace, int64_t max_rows,
                            const std::atomic<bool>& cancelled) {
-  return Forward(plan, base, ops, pool, workspace, max_rows, cancelled).run();
+  return Forward(plan, base, ops, pool, workspace, max_rows, nullptr, cancelled).run();
+}
+
+std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops& ops,
+                           ThreadPool& pool, Workspace& workspace, std::vector<KeyValues>& kept,
+                           const std::atomic<bool>& cancelled) {
+  return Forward(plan, base, ops, pool, workspace, plan.rows.count(), &kept, cancelled).run();
 }
 
 }  // namespace dmoerm

@@ -56,4 +56,10 @@ std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops&
                            ThreadPool& pool, Workspace& workspace, int64_t max_rows,
                            const std::atomic<bool>& cancelled);
 
+/// The same for a plan that never forks, whose segments' spans name rows of `kept`, one store per layer. The
+/// last rows of a segment's last span are its own and are written; the others are there from earlier passes.
+std::vector<float> forward(const Plan& plan, const BaseWeights& base, const Ops& ops,
+                           ThreadPool& pool, Workspace& workspace, std::vector<KeyValues>& kept,
+                           const std::atomic<bool>& cancelled);
+
 }  // namespace dmoerm

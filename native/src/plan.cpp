@@ -10,6 +10,8 @@ namespace {
 
 int64_t size_of(const std::vector<int32_t>& tokens) { return static_cast<int64_t>(tokens.size()); }
 
+}  // namespace
+
 void check_tokens(const std::vector<int32_t>& tokens, const ModelConfig& config,
                   const std::string& field) {
   for (const int32_t token : tokens)
@@ -25,8 +27,6 @@ void check_length(int64_t length, const ModelConfig& config, const std::string& 
                 "the sequence has " + std::to_string(length) + " tokens, the base takes " +
                     std::to_string(config.max_positions));
 }
-
-}  // namespace
 
 PlanNode PlanBuilder::add(const PlanNode& parent, const std::vector<int32_t>& tokens) {
   if (tokens.empty()) return parent;

@@ -79,6 +79,11 @@ struct Slice {
 void check(const Batch& batch, int64_t appended, const ModelConfig& config,
            const std::string& field);
 
+/// Throw INVALID_ARGUMENT naming `field` for a token outside the vocabulary, a sequence longer than the base takes.
+void check_tokens(const std::vector<int32_t>& tokens, const ModelConfig& config,
+                  const std::string& field);
+void check_length(int64_t length, const ModelConfig& config, const std::string& field);
+
 /// Divides checked batches into forward passes. Tasks that fork in the same layer share passes; none has more than
 /// `max_rows` rows before experts fork, unless it is a single candidate. A prompt whose candidates fall into
 /// several passes is computed in each; its candidates keep their bits. Prompts without candidates

@@ -104,6 +104,8 @@ PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const Base
                                                  : PackedState::kNotWritable;
 }
 
+constexpr const char* kHeadName = "lm_head.weight";
+
 void check_config(const ModelConfig& c) {
   const bool sizes = c.hidden_size > 0 && c.layer_count > 0 && c.head_count > 0 &&
                      c.kv_head_count > 0 && c.head_dim > 0 && c.ffn_size > 0 && c.vocab_size > 0 &&
@@ -184,11 +186,43 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const std::str
                                             {shape.out});
     }
   }
+  if (tensors.has(kHeadName))
+    base.head = tensors.find(kHeadName, {config.vocab_size, config.hidden_size});
   if (type == WeightType::kStored)
     refer_to_stored(base, tensors, pool);
   else
     base.packed_state = pack_or_map(base, source, tensors, cache, ops, pool);
   return base;
+}
+
+Matrix load_head(const BaseWeights& base, const Ops& ops, ThreadPool& pool) {
+  const int64_t V = base.config.vocab_size;
+  const int64_t C = base.config.hidden_size;
+  if (!base.head && !base.config.tied_embeddings)
+    throw Error(Code::kFailedPrecondition, "NO_LANGUAGE_MODEL_HEAD", kHeadName,
+                "the base was saved without its language-model head, so that it cannot generate");
+  Matrix matrix;
+  if (base.type == WeightType::kStored) {
+    if (base.head) base.reader->read(*base.head);  // every element checked, as in `load_embedding`
+    matrix.type = WeightType::kStored;
+    matrix.N = V;
+    matrix.K = C;
+    matrix.stored = base.head ? base.head->type : base.embedding.type;
+    matrix.data = base.head ? base.reader->raw(*base.head) : base.embedding.bytes;
+    matrix.bytes = V * C / block_elements(matrix.stored) * block_bytes(matrix.stored);
+    return matrix;
+  }
+  std::vector<float> weight;
+  if (base.head) {
+    weight = base.reader->read(*base.head);
+  } else {
+    weight.resize(V * C);
+    pool.run(V, [&](int64_t token, int) {
+      base.embedding.row(weight.data() + token * C, static_cast<int32_t>(token));
+    });
+  }
+  ops.pack_matrix(matrix, weight.data(), V, C, base.type, pool);
+  return matrix;
 }
 
 }  // namespace dmoerm

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,7 @@ struct BaseWeights {
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  ///< (C), final
   PackedState packed_state = PackedState::kNotCached;
+  std::optional<TensorSource> head;  ///< (V,C), the language model's if it has one of its own
 
   std::unique_ptr<TensorReader> reader;
   PackedFile packed;
@@ -67,5 +69,9 @@ struct BaseWeights {
 /// naming the tensor: missing, wrong shape, out of bounds, non-finite.
 BaseWeights load_base(const ModelSource& source, WeightType type, const std::string& cache,
                       const Ops& ops, ThreadPool& pool);
+
+/// The language-model head (V,C): logits = head x. Throws FAILED_PRECONDITION if the base came without one,
+/// DATA_LOSS naming the tensor.
+Matrix load_head(const BaseWeights& base, const Ops& ops, ThreadPool& pool);
 
 }  // namespace dmoerm

@@ -365,6 +365,48 @@ std::vector<float> run_attention(const Ops& ops, const AttentionCase& c, const A
   return out;
 }
 
+/// Rows that are kept as they come, prompts at once and candidates row by row in turns, give the bits of rows that come
+/// together.
+void kept_rows_change_no_bit(const Ops& ops, const AttentionCase& c, RowType type) {
+  const AttentionData data = attention_data(c);
+  const std::vector<float> together = run_attention(ops, c, data, 2, type);
+  const int64_t key = c.shape.kv_heads * c.shape.head_dim;
+  ThreadPool pool(2);
+  Scratch scratch;
+  KeyValues kept;
+  std::vector<int64_t> rows;  // of each segment's own span in the store
+  int64_t end = kKeptAlign;
+  for (const AttentionSegment& segment : data.segments) {
+    rows.push_back(end);
+    end += (segment.query_count + kKeptAlign - 1) / kKeptAlign * kKeptAlign;
+  }
+  ops.reserve_key_values(kept, end, c.shape);
+  ops.keep(kept, data.k.data(), data.v.data(), {{rows[0], c.prompt}}, c.shape, type, pool);
+  const int64_t longest = *std::max_element(c.candidates.begin(), c.candidates.end());
+  for (int64_t step = 0; step < longest; ++step) {
+    std::vector<KvSpan> to;
+    std::vector<float> k, v;
+    for (size_t i = 1; i < data.segments.size(); ++i) {
+      const AttentionSegment& segment = data.segments[i];
+      if (step >= segment.query_count) continue;
+      const int64_t row = (segment.query_row + step) * key;
+      to.push_back({rows[i] + step, 1});
+      k.insert(k.end(), data.k.begin() + row, data.k.begin() + row + key);
+      v.insert(v.end(), data.v.begin() + row, data.v.begin() + row + key);
+    }
+    ops.keep(kept, k.data(), v.data(), to, c.shape, type, pool);
+  }
+  std::vector<AttentionSegment> segments = data.segments;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    segments[i].spans.front().row = rows[0];
+    segments[i].spans.back().row = rows[i];
+  }
+  std::vector<float> out(together.size());
+  ops.attention_over(out.data(), data.q.data(), kept, segments, c.shape, type, scratch, pool);
+  require_same_bits(out.data(), together.data(), static_cast<int64_t>(out.size()),
+                    "kept keys and values changed a result");
+}
+
 /// The candidate's rows when its prompt is copied in front of it, as one segment.
 void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c, RowType type) {
   const AttentionData data = attention_data(c);
@@ -562,6 +604,25 @@ void test_unit(const Ops& ops, const std::string& unit) {
     }
   });
 
+  for (const int64_t N : {1, 7, 16, 33, 1000})
+    run("softmax_terms " + std::to_string(N), [&] {
+      ThreadPool pool(2);
+      const int64_t T = 5;
+      std::vector<float> x = random(T * N, 11);
+      for (float& value : x) value *= 20;
+      for (const float scale : {1.0f, 0.5f, 3.0f}) {
+        std::vector<float> terms(T * N);
+        ops.softmax_terms(terms.data(), x.data(), T, N, scale, pool);
+        std::vector<double> expected;
+        for (int64_t t = 0; t < T; ++t) {
+          const double largest = *std::max_element(x.begin() + t * N, x.begin() + (t + 1) * N);
+          for (int64_t n = 0; n < N; ++n)
+            expected.push_back(std::exp(scale * (x[t * N + n] - largest)));
+        }
+        require_all_close(terms, expected, kExpTolerance);
+      }
+    });
+
   const std::vector<AttentionCase> cases{
       {{4, 2, 8, 0.35f, 0}, 1, {1}},          {{4, 4, 16, 0.25f, 0}, 33, {5, 40, 1}},
       {{6, 2, 12, 0.3f, 0}, 50, {17, 64, 3}}, {{9, 3, 64, 0.125f, 0}, 100, {90, 31}},
@@ -577,6 +638,10 @@ void test_unit(const Ops& ops, const std::string& unit) {
     run("attention case " + std::to_string(i) + ", shared and unshared prompt", [&] {
       for (const RowType type : {RowType::kF32, RowType::kBF16})
         shared_prompt_changes_no_bit(ops, cases[i], type);
+    });
+    run("attention case " + std::to_string(i) + ", kept rows", [&] {
+      for (const RowType type : {RowType::kF32, RowType::kBF16})
+        kept_rows_change_no_bit(ops, cases[i], type);
     });
     run("attention case " + std::to_string(i) + ", bfloat16 products", [&] {
       const AttentionData data = attention_data(cases[i]);

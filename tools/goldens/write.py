@@ -15,6 +15,7 @@ from adapters import ADAPTERS, model_for, write_adapter  # noqa: E402
 from cases import cases  # noqa: E402
 from expected import write_cases  # noqa: E402
 from files import fresh_folder  # noqa: E402
+from generation import write_generation  # noqa: E402
 from gguf_bases import gguf_bases, read_gguf_base, write_gguf_base  # noqa: E402
 from gradients import write_gradients  # noqa: E402
 from hf_bases import hf_bases, write_hf_base  # noqa: E402
@@ -47,6 +48,7 @@ def main() -> None:
         write_adapter(adapter, base, adapters)
     write_cases(cases([*folders, *files]), cache(load), GOLDENS)
     write_gradients(cache(load), GOLDENS)
+    write_generation(cache(load), GOLDENS)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ struct ModelConfig {
   std::vector<double> inverse_frequencies;
   double rope_scale = 1;
   std::vector<int64_t> sliding_windows;
+  bool tied_embeddings = true;
 };
 
 /// A base on disk: canonical tensor names as in packages/weights.
@@ -101,6 +102,37 @@ struct Evaluation {
   int64_t engine_ns = 0;
 };
 
+/// How the next token is chosen.
+struct Sampling {
+  float temperature = 1;  ///< 0: the likeliest, the lower id of equals
+  float top_p =
+      1;  ///< only the likeliest tokens that together reach it (nucleus sampling, arXiv 1904.09751)
+  int64_t max_tokens = 0;
+  std::vector<int32_t> stop_tokens;  ///< one of them ends a completion, and is its last token
+};
+
+/// A prompt to be continued.
+struct GenerationPrompt {
+  std::vector<int32_t> tokens;
+  uint64_t seed = 0;  ///< of its random numbers
+};
+
+/// Prompts to be continued `samples` times each.
+struct Generation {
+  int64_t task = 0;  ///< its adapter of all rows is the policy's; 0: the base alone
+  std::vector<GenerationPrompt> prompts;
+  int64_t samples = 1;
+  Sampling sampling;
+  int64_t max_sequences = 64;  ///< in flight: bounds the memory of their keys and values
+};
+
+/// One continuation.
+struct Completion {
+  std::vector<int32_t> tokens;
+  std::vector<float> log_probs;  ///< of each token: the model's own, before temperature and top_p
+  bool stopped = false;          ///< by a stop token, not by `max_tokens`
+};
+
 struct EngineOptions {
   /// None: the machine's best (see `default_weight_type`).
   std::optional<WeightType> weight_type;
@@ -151,6 +183,13 @@ class Engine {
   /// candidate, e.g. `batches[0].candidates[2]`, NOT_FOUND for a task, CANCELLED between layers once
   /// `cancelled` is set.
   Evaluation evaluate(const std::vector<Batch>& batches, const std::atomic<bool>& cancelled);
+
+  /// Continues prompts; `samples` completions of the first, then of the second and so on. Each depends on its own
+  /// prompt, seed and number only, to the bit, and log-probabilities are those of one forward pass over the whole
+  /// sequence. Throws INVALID_ARGUMENT naming the field, NOT_FOUND for a task, CANCELLED between layers,
+  /// FAILED_PRECONDITION if the model's logits are not finite.
+  std::vector<Completion> generate(const Generation& generation,
+                                   const std::atomic<bool>& cancelled);
 
   EngineMemory memory();
 

@@ -135,10 +135,23 @@ struct AttentionShape {
   int64_t window = 0;    ///< a row sees at most this many keys, its own included; 0: all
 };
 
-/// Memory that ops work in, kept between calls so that steady state allocates nothing.
-struct Scratch {
+/// Keys and values of one layer, in the layout of the unit that kept them.
+struct KeyValues {
+  int64_t rows = 0;  ///< there is room for
   Buffer<float> keys;
   Buffer<float> values;
+
+  int64_t bytes() const {
+    return (keys.capacity() + values.capacity()) * static_cast<int64_t>(sizeof(float));
+  }
+};
+
+/// Spans of kept rows that grow from call to call begin at multiples of this.
+inline constexpr int64_t kKeptAlign = 16;
+
+/// Memory that ops work in, kept between calls so that steady state allocates nothing.
+struct Scratch {
+  KeyValues kept;
   std::vector<Buffer<float>> threads;  ///< one per thread
 
   /// `count` floats for each thread of the pool.
@@ -205,6 +218,24 @@ struct Ops {
   void (*attention)(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
                     RowType type, Scratch& scratch, ThreadPool& pool);
+
+  /// Makes room for `rows` rows; those that were kept are lost.
+  void (*reserve_key_values)(KeyValues& store, int64_t rows, const AttentionShape& shape);
+
+  /// Rows `to` of the store, one span after another, <- rows 0, 1, 2, ... of k, v (rows, G*D). `type` as in
+  /// `attention_over`.
+  void (*keep)(KeyValues& store, const float* k, const float* v, const std::vector<KvSpan>& to,
+               const AttentionShape& shape, RowType type, ThreadPool& pool);
+
+  /// `attention` over kept rows, which the segments' spans name: the same bits.
+  void (*attention_over)(float* out, const float* q, const KeyValues& kept,
+                         const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+                         RowType type, Scratch& scratch, ThreadPool& pool);
+
+  /// Softmax of rows (T,N) without the division: out[t, n] = exp(scale (x[t, n] - max x[t, :])). Terms below e^-87
+  /// may come out as that.
+  void (*softmax_terms)(float* out, const float* x, int64_t T, int64_t N, float scale,
+                        ThreadPool& pool);
 };
 
 /// Plain loops: the specification, and the fallback of machines without AVX2.

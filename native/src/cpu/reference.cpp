@@ -197,10 +197,9 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t 
   });
 }
 
-void attention(float* out, const float* q, const float* k, const float* v,
-               int64_t,  // key_rows: sizes no loop here
-               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, RowType,
-               Scratch&, ThreadPool& pool) {
+void attention_rows(float* out, const float* q, const float* k, const float* v,
+                    const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+                    ThreadPool& pool) {
   const int64_t D = shape.head_dim;
   const int64_t group = shape.heads / shape.kv_heads;
   pool.run(static_cast<int64_t>(segments.size()) * shape.heads, [&](int64_t task, int) {
@@ -236,12 +235,53 @@ void attention(float* out, const float* q, const float* k, const float* v,
   });
 }
 
+void attention(float* out, const float* q, const float* k, const float* v,
+               int64_t,  // key_rows: sizes no loop here
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, RowType,
+               Scratch&, ThreadPool& pool) {
+  attention_rows(out, q, k, v, segments, shape, pool);
+}
+
+void reserve_key_values(KeyValues& store, int64_t rows, const AttentionShape& shape) {
+  store.rows = rows;
+  store.keys.reserve(rows * shape.kv_heads * shape.head_dim);
+  store.values.reserve(rows * shape.kv_heads * shape.head_dim);
+}
+
+void keep(KeyValues& store, const float* k, const float* v, const std::vector<KvSpan>& to,
+          const AttentionShape& shape, RowType, ThreadPool&) {
+  const int64_t width = shape.kv_heads * shape.head_dim;
+  int64_t from = 0;
+  for (const KvSpan& span : to) {
+    std::copy_n(k + from * width, span.count * width, store.keys.data() + span.row * width);
+    std::copy_n(v + from * width, span.count * width, store.values.data() + span.row * width);
+    from += span.count;
+  }
+}
+
+void attention_over(float* out, const float* q, const KeyValues& kept,
+                    const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+                    RowType, Scratch&, ThreadPool& pool) {
+  attention_rows(out, q, kept.keys.data(), kept.values.data(), segments, shape, pool);
+}
+
+void softmax_terms(float* out, const float* x, int64_t T, int64_t N, float scale,
+                   ThreadPool& pool) {
+  pool.run(T, [&](int64_t t, int) {
+    const float* row = x + t * N;
+    const float largest = *std::max_element(row, row + N);
+    for (int64_t n = 0; n < N; ++n) out[t * N + n] = std::exp(scale * (row[n] - largest));
+  });
+}
+
 }  // namespace
 
 const Ops& reference_ops() {
-  static const Ops ops{"reference", kLayout.rows, 1,        row_type, matrix_bytes,
-                       pack_matrix, pack_rows,    linear,   gated,    lora_down,
-                       rms_norm,    cpu::rope,    attention};
+  static const Ops ops{"reference",  kLayout.rows,       1,         row_type,
+                       matrix_bytes, pack_matrix,        pack_rows, linear,
+                       gated,        lora_down,          rms_norm,  cpu::rope,
+                       attention,    reserve_key_values, keep,      attention_over,
+                       softmax_terms};
   return ops;
 }
 

@@ -14,9 +14,9 @@
 namespace dmoerm {
 
 int64_t Scratch::bytes() const {
-  int64_t floats = keys.capacity() + values.capacity();
+  int64_t floats = 0;
   for (const auto& buffer : threads) floats += buffer.capacity();
-  return floats * static_cast<int64_t>(sizeof(float));
+  return kept.bytes() + floats * static_cast<int64_t>(sizeof(float));
 }
 
 namespace {

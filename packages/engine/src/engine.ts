@@ -2,7 +2,7 @@ import { DmoermError } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
 import { fromNativeError } from './errors';
 import { loadAddon } from './load';
-import type { NativeEngine } from './native';
+import type { NativeCancellable, NativeEngine } from './native';
 import { toNativeBatch, toNativeModel, toNativeTask } from './to-native';
 
 /** How the K experts of a task share the base pass (ARCHITECTURE, "Sharing plans"). */
@@ -110,6 +110,46 @@ export interface Engine {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Prompts to be continued. */
+export interface GenerationRequest {
+  /** `seed`, an integer from 0, is that of the prompt's random numbers. */
+  readonly prompts: readonly { readonly tokens: Int32Array; readonly seed: number }[];
+  /** Completions per prompt, S; default 1. */
+  readonly samples?: number;
+  /** The policy is the base with this task's adapter of all rows; default: the base alone. */
+  readonly task?: TaskHandle;
+  /** Default 1; 0: always the likeliest token. */
+  readonly temperature?: number;
+  /** Only the likeliest tokens that together reach it (nucleus sampling, arXiv 1904.09751); default 1: all. */
+  readonly topP?: number;
+  readonly maxTokens: number;
+  /** One of them ends a completion and is its last token. */
+  readonly stopTokens?: readonly number[];
+  /** Completions in flight; bounds the memory of their keys and values. Default 64. */
+  readonly maxSequences?: number;
+}
+
+/** One continuation. */
+export interface Completion {
+  readonly tokens: Int32Array;
+  /** Of each token: the model's own log-probabilities (nats), before temperature and `topP`. */
+  readonly logProbs: Float32Array;
+  /** By a stop token, not by `maxTokens`. */
+  readonly stopped: boolean;
+}
+
+/** An engine whose base is a language model. */
+export interface GeneratingEngine extends Engine {
+  /**
+   * Continues prompts, [prompts][S]. A completion depends on its own prompt, seed and number only, to the bit; its
+   * log-probabilities are those of one forward pass over the whole sequence.
+   * @param signal Ends the work between two layers; the call then rejects with CANCELLED.
+   * @throws DmoermError INVALID_ARGUMENT naming the field; NOT_FOUND for a task; FAILED_PRECONDITION for a base without
+   *   language-model head or with logits that are not finite; CANCELLED.
+   */
+  generate(request: GenerationRequest, signal?: AbortSignal): Promise<Completion[][]>;
+}
+
 /** How to load a base. */
 export interface EngineOptions {
   /** Default `auto`: `bf16` where this processor multiplies it markedly faster than float32, else `f32`. */
@@ -134,7 +174,7 @@ export interface EngineOptions {
  * @throws DmoermError DATA_LOSS naming the tensor; UNIMPLEMENTED for an instruction set this machine lacks;
  *   FAILED_PRECONDITION if the native addon is not built.
  */
-export async function createEngine(base: BaseModel, options: EngineOptions = {}): Promise<Engine> {
+export async function createEngine(base: BaseModel, options: EngineOptions = {}): Promise<GeneratingEngine> {
   const native = new (loadAddon().NativeEngine)();
   const info = await guard(() =>
     native.load(toNativeModel(base), {
@@ -149,7 +189,7 @@ export async function createEngine(base: BaseModel, options: EngineOptions = {})
   return new CpuEngine(native, { backend: 'cpu', ...info, hiddenSize, maxPositions });
 }
 
-class CpuEngine implements Engine {
+class CpuEngine implements GeneratingEngine {
   constructor(
     private readonly native: NativeEngine,
     readonly info: EngineInfo,
@@ -165,17 +205,24 @@ class CpuEngine implements Engine {
   }
 
   async evaluate<const B extends readonly Batch[]>(batches: B, signal?: AbortSignal): Promise<Evaluation<B>> {
-    if (signal?.aborted) throw cancelled();
     const call = { batches: batches.map(toNativeBatch) };
-    return guard(async () => {
-      const { promise, cancel } = this.native.evaluate(call);
-      signal?.addEventListener('abort', cancel, { once: true });
-      try {
-        return (await promise) as Evaluation<B>;
-      } finally {
-        signal?.removeEventListener('abort', cancel);
-      }
-    });
+    return cancellable(() => this.native.evaluate(call), signal) as Promise<Evaluation<B>>;
+  }
+
+  async generate(request: GenerationRequest, signal?: AbortSignal): Promise<Completion[][]> {
+    const { samples = 1 } = request;
+    const generation = {
+      task: request.task?.id ?? 0,
+      prompts: request.prompts,
+      samples,
+      temperature: request.temperature ?? 1,
+      topP: request.topP ?? 1,
+      maxTokens: request.maxTokens,
+      stopTokens: Int32Array.from(request.stopTokens ?? []),
+      maxSequences: request.maxSequences ?? 64,
+    };
+    const completions = await cancellable(() => this.native.generate(generation), signal);
+    return request.prompts.map((_, i) => completions.slice(i * samples, (i + 1) * samples));
   }
 
   async memory(): Promise<EngineMemory> {
@@ -195,6 +242,20 @@ async function guard<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-function cancelled(): DmoermError {
-  return new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the evaluation was cancelled' });
+/** Begins work that `signal` ends. */
+async function cancellable<T>(
+  begin: () => NativeCancellable<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal?.aborted)
+    throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the call was cancelled' });
+  return guard(async () => {
+    const { promise, cancel } = begin();
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  });
 }

@@ -1,12 +1,15 @@
 export { createEngine } from './engine';
 export type {
   Batch,
+  Completion,
   Engine,
   EngineInfo,
   EngineMemory,
   EngineOptions,
   Evaluation,
   ExpertSpec,
+  GeneratingEngine,
+  GenerationRequest,
   Outputs,
   SharingPlan,
   TaskHandle,

@@ -31,6 +31,7 @@ export interface NativeConfig {
   readonly inverseFrequencies: readonly number[];
   readonly ropeScale: number;
   readonly slidingWindows: readonly number[];
+  readonly tiedEmbeddings: boolean;
 }
 
 /** A base on disk. */
@@ -119,13 +120,41 @@ export interface NativeEvaluation {
   readonly engineNs: number;
 }
 
+/** Prompts to be continued. */
+export interface NativeGeneration {
+  /** 0: the base alone. */
+  readonly task: number;
+  readonly prompts: readonly { readonly tokens: Int32Array; readonly seed: number }[];
+  readonly samples: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly maxTokens: number;
+  readonly stopTokens: Int32Array;
+  readonly maxSequences: number;
+}
+
+/** One continuation. */
+export interface NativeCompletion {
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly stopped: boolean;
+}
+
+/** Work under way. */
+export interface NativeCancellable<T> {
+  readonly promise: Promise<T>;
+  readonly cancel: () => void;
+}
+
 /** The addon's handle of one engine. Promises reject with an Error that has `code`, `reason` and `field`. */
 export interface NativeEngine {
   load(model: NativeModel, options: NativeOptions): Promise<NativeInfo>;
   addTask(task: NativeTask): Promise<number>;
   removeTask(handle: number): Promise<void>;
   /** `cancel` ends the work between two layers; the promise then rejects with CANCELLED. */
-  evaluate(call: NativeCall): { promise: Promise<NativeEvaluation>; cancel: () => void };
+  evaluate(call: NativeCall): NativeCancellable<NativeEvaluation>;
+  /** Completions prompt by prompt. */
+  generate(generation: NativeGeneration): NativeCancellable<readonly NativeCompletion[]>;
   memory(): Promise<NativeMemory>;
   dispose(): Promise<void>;
 }

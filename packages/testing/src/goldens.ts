@@ -49,6 +49,22 @@ export function readGoldenGradients(): GoldenGradients[] {
   return JSON.parse(readFileSync(join(GOLDENS_DIR, 'gradients.json'), 'utf8')) as GoldenGradients[];
 }
 
+/** Greedy continuations of a base, with its own or a task's adapter of all rows. */
+export interface GoldenGeneration {
+  readonly name: string;
+  readonly base: string;
+  readonly task_adapter: string | null;
+  readonly prompts: readonly (readonly number[])[];
+  /** By prompt: tokens, and the log-probability of each. */
+  readonly completions: readonly (readonly number[])[];
+  readonly log_probs: readonly (readonly number[])[];
+}
+
+/** All of them. */
+export function readGoldenGeneration(): GoldenGeneration[] {
+  return JSON.parse(readFileSync(join(GOLDENS_DIR, 'generation.json'), 'utf8')) as GoldenGeneration[];
+}
+
 /** Path of a golden base, as `openBase` takes it: a folder, or its GGUF file. */
 export function goldenBase(name: string): string {
   const folder = join(GOLDENS_DIR, 'bases', name);

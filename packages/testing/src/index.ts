@@ -6,9 +6,10 @@ export {
   goldenBase,
   readExpected,
   readGoldenCases,
+  readGoldenGeneration,
   readGoldenGradients,
 } from './goldens';
-export type { GoldenCase, GoldenGradients } from './goldens';
+export type { GoldenCase, GoldenGeneration, GoldenGradients } from './goldens';
 export { TOLERANCES, relativeError } from './tolerances';
 export { startMesh } from './mesh';
 export type { Mesh, MeshFactories, MeshPart } from './mesh';

@@ -17,7 +17,7 @@ describe('openBase', () => {
     const { config, tensors } = await openBase(goldenBase(name));
     expect(tensors.get('embed_tokens.weight')?.shape).toEqual([config.vocabSize, config.hiddenSize]);
     expect(tensors.has(`layers.${config.layerCount - 1}.mlp.down_proj.weight`)).toBe(true);
-    expect(tensors.has('lm_head.weight')).toBe(false);
+    expect(tensors.has('lm_head.weight')).toBe(!config.tiedEmbeddings);
     expect(config.inverseFrequencies).toHaveLength(config.headDim / 2);
     expect(config.slidingWindows).toHaveLength(config.layerCount);
     expect(tensors.has('layers.0.self_attn.q_proj.bias')).toBe(/qwen2|bias/.test(name));

@@ -9,8 +9,10 @@ import { canonicalGgufName, isGgufRopeInterleaved } from './gguf-names';
 import { readHfConfig } from './hf-config';
 import type { BaseModel, BaseTensor, ModelConfig, TensorRef } from './types';
 
-/** Tensors without a part in hidden states: the language-model head and buffers that are computed anew. */
-const IGNORED = /^(lm_head\.weight|rope_freqs\.weight|(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq)$/;
+/** Buffers that are computed anew. */
+const IGNORED = /^(rope_freqs\.weight|(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq)$/;
+/** Has no part in hidden states: a base without it scores. Beside tied embeddings it is a copy of them. */
+const HEAD = 'lm_head.weight';
 
 /**
  * Opens a base: a Hugging Face folder (`config.json` and safetensors) or a `.gguf` file. Every tensor that the config asks for must be
@@ -66,6 +68,12 @@ function assemble(path: string, { config, features }: Described, found: readonly
     tensors.set(name, tensor);
     byName.delete(name);
   }
+  const head = byName.get(HEAD);
+  if (head !== undefined && !config.tiedEmbeddings) {
+    checkShape(path, head, [config.vocabSize, config.hiddenSize]);
+    tensors.set(HEAD, head);
+  }
+  byName.delete(HEAD);
   const [extra] = byName.keys();
   if (extra !== undefined)
     throw invalidArgument(

@@ -48,6 +48,7 @@ export async function readGgufConfig(file: string, gguf: Gguf): Promise<Describe
     rmsNormEps: keys.number('attention.layer_norm_rms_epsilon'),
     ...(await rope(file, keys, gguf.tensors.get(ROPE_FACTORS), headDim)),
     slidingWindows: Array.from({ length: layerCount }, () => 0),
+    tiedEmbeddings: !gguf.tensors.has('output.weight'),
   };
   checkSizes(file, config);
   const has = (tensor: string): boolean => gguf.tensors.has(`blk.0.${tensor}`);

@@ -45,6 +45,7 @@ const Config = z.object({
   hidden_act: z.string().default('silu'),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(false),
   rope_theta: positive.nullish(),
   rope_scaling: RopeParameters.nullish(),
   rope_parameters: RopeParameters.nullish(),
@@ -94,6 +95,7 @@ function describe(file: string, architecture: Architecture, raw: Config): Descri
     rmsNormEps: raw.rms_norm_eps,
     ...ropeFrequencies(headDim, rope.theta, rope.scaling),
     slidingWindows: slidingWindows(file, architecture, raw),
+    tiedEmbeddings: raw.tie_word_embeddings,
   };
   checkSizes(file, config);
   return { config, features: layerFeatures(architecture, raw) };

@@ -42,13 +42,16 @@ export interface ModelConfig {
   readonly ropeScale: number;
   /** Sliding window per layer, tokens [layerCount]; a row sees itself and the window-1 rows before it; 0: no limit. */
   readonly slidingWindows: readonly number[];
+  /** The embeddings are the language-model head too; only generation asks for one. */
+  readonly tiedEmbeddings: boolean;
 }
 
 /**
  * A base model on disk. Tensor names are canonical whatever the container: `embed_tokens.weight`, `norm.weight`,
  * `layers.{i}.{input_layernorm|post_attention_layernorm}.weight`,
  * `layers.{i}.self_attn.{q|k|v|o}_proj.{weight|bias}`, `layers.{i}.self_attn.{q|k}_norm.weight`,
- * `layers.{i}.mlp.{gate|up|down}_proj.{weight|bias}`. Biases and q/k norms are there only if the model has them.
+ * `layers.{i}.mlp.{gate|up|down}_proj.{weight|bias}`. Biases and q/k norms are there only if the model has them; `lm_head.weight`
+ * [vocab, d] only if it has one of its own.
  */
 export interface BaseModel {
   readonly config: ModelConfig;
