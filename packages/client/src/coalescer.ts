@@ -31,6 +31,12 @@ export interface CoalescerOptions extends ConnectionSecurity, CoalescerBounds {
   readonly timeoutMs?: number;
 }
 
+/** How to score one item. */
+export interface CoalescedOptions extends CallOptions {
+  /** Longest time, waits included, milliseconds; default the coalescer's. */
+  readonly timeoutMs?: number;
+}
+
 /** Turns single scores of many callers into few calls of the server. All failures are DmoermErrors. */
 export interface Coalescer {
   /**
@@ -39,7 +45,7 @@ export interface Coalescer {
    * time. Cancelled before it is sent, it is not sent.
    * @throws DmoermError what is wrong with this item, DEADLINE_EXCEEDED or CANCELLED.
    */
-  score(item: ScoreItem, options?: CallOptions): Promise<ScoredItem>;
+  score(item: ScoreItem, options?: CoalescedOptions): Promise<ScoredItem>;
   /** Takes no more items, and gives the connection up when those under way have their outcomes. */
   close(): Promise<void>;
 }
@@ -65,10 +71,10 @@ export function createCoalescer({
   const router = connectRouter({ address, timeoutMs, ...security });
   const queue = new Queue(router, { maxItems, maxBytes, waitMs, callsAtOnce });
   return {
-    score: async (item, { signal } = {}) => {
+    score: async (item, { signal, timeoutMs: ownMs = timeoutMs } = {}) => {
       // One signal often stands for many items.
       if (signal !== undefined) setMaxListeners(0, signal);
-      const waiting = new WaitingItem(toRequest(item), Date.now() + timeoutMs, signal);
+      const waiting = new WaitingItem(toRequest(item), Date.now() + ownMs, signal);
       queue.enter(waiting);
       return waiting.outcome;
     },
