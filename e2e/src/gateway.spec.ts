@@ -421,7 +421,7 @@ describe('a trainer never gets a number for what has no reward', () => {
   });
 
   it.each(Object.keys(BODIES))('%s: nobody at the router', async (path) => {
-    const { base: lonely } = await services.gateway(NOBODY, ['--deadline-ms', '300'], false);
+    const { base: lonely } = await services.gateway(NOBODY, ['--deadline-ms', '1500'], false);
     const reply = await post(path, undefined, lonely);
     expect([reply.status, Number(reply.headers.get('retry-after'))]).toEqual([503, expect.any(Number)]);
     expect((await documented.ask(lonely, { method: 'GET', path: '/v1/model' })).status).toBe(503);
@@ -432,7 +432,7 @@ describe('a trainer never gets a number for what has no reward', () => {
 
 describe('overload', () => {
   /** A router with room for one item, whose experts are away: that item stays for seconds. */
-  const startFull = async (deadlineMs: number): Promise<string> => {
+  const startFull = async (deadlineMs: number, ...more: string[]): Promise<string> => {
     const flags = [
       '--expert',
       NOBODY,
@@ -442,7 +442,7 @@ describe('overload', () => {
       '1',
     ];
     const { address } = await services.router(bundle, folder, flags, false);
-    const one = ['--coalesce-items', '1', '--coalesce-ms', '0', '--deadline-ms', `${deadlineMs}`];
+    const one = ['--coalesce-items', '1', '--coalesce-ms', '0', '--deadline-ms', `${deadlineMs}`, ...more];
     return (await services.gateway(address, one)).base;
   };
 
@@ -468,14 +468,9 @@ describe('overload', () => {
   });
 
   it('requests beyond the bound are refused at once', async () => {
-    const full = await startFull(1_500);
-    const { base: narrow } = await services.gateway(
-      full.replace('http://', ''),
-      ['--max-in-flight-calls', '1'],
-      false,
-    );
+    const narrow = await startFull(1_000, '--max-in-flight-calls', '1');
     const replies = await Promise.all([1, 2, 3].map(() => post('/v1/score', undefined, narrow)));
-    expect(replies.filter(({ status }) => status === 429)).toHaveLength(2);
+    expect(replies.map(({ status }) => status).sort()).toEqual([429, 429, 504]);
   });
 });
 

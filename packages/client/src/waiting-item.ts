@@ -22,6 +22,8 @@ export class WaitingItem implements Parcel {
   private reject: (error: DmoermError) => void = () => undefined;
   private readonly onAbort = (): void => this.fail(cancelled());
   private whenOver: (() => void)[] = [];
+  /** What it was refused with last, if that passes with time: the reason why it is late. */
+  private refusal: DmoermError | null = null;
   private done = false;
 
   /** @param deadline epoch milliseconds. */
@@ -36,7 +38,7 @@ export class WaitingItem implements Parcel {
       this.resolve = resolve;
       this.reject = reject;
     });
-    this.deadlineTimer = setTimeout(() => this.fail(late()), deadline - Date.now());
+    this.deadlineTimer = setTimeout(() => this.fail(this.refusal ?? late()), deadline - Date.now());
     if (signal?.aborted) this.onAbort();
     else signal?.addEventListener('abort', this.onAbort, { once: true });
   }
@@ -65,6 +67,7 @@ export class WaitingItem implements Parcel {
     }
     const waitMs = this.patience.waitMs(result.error);
     if (waitMs === null) this.fail(result.error);
+    else this.refusal = result.error;
     return waitMs;
   }
 

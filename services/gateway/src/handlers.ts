@@ -68,9 +68,12 @@ function toRewarded(result: ItemResult): Rewarded | DmoermError {
   return { score: first, task: result.route.task, revision: result.revision };
 }
 
+/** Fields of options, as the router names them. */
+const OPTION = /^(?:options\.)?(task|routing|aggregation|lambda|truncation|revision|priority)$/;
+
 /** Options are parameters of the query; everything else is the item's. */
 function located(error: DmoermError, field: string): DmoermError {
-  const [, option] = /^options\.(.+)$/.exec(error.field ?? '') ?? [];
+  const [, option] = OPTION.exec(error.field ?? '') ?? [];
   return error.at(option ?? field);
 }
 

@@ -50,8 +50,12 @@ export class Scorer {
   async model(): Promise<ModelInfo> {
     try {
       return (this.latest = await this.parts.getModel());
-    } catch (error) {
-      throw ofGateway(DmoermError.from(error));
+    } catch (cause) {
+      const error = DmoermError.from(cause);
+      // Nothing was asked of the model itself: a router that does not answer is away.
+      throw error.code === 'DEADLINE_EXCEEDED'
+        ? away(error, 'the router did not answer in time')
+        : ofGateway(error);
     }
   }
 
@@ -74,9 +78,17 @@ function failed(error: unknown): ItemResult {
   return { type: 'error', error: ofGateway(DmoermError.from(error)) };
 }
 
-/** That the router does not let this gateway call is no fault of the gateway's callers. */
+/**
+ * An error on the way to the router, as callers of the gateway may see it: that the router does not let the gateway call is no fault of
+ * theirs, and the transport's own words name addresses inside.
+ */
 function ofGateway(error: DmoermError): DmoermError {
-  if (error.code !== 'UNAUTHENTICATED' && error.code !== 'PERMISSION_DENIED') return error;
+  const { code, reason } = error;
+  if (code === 'UNAVAILABLE' && reason === code)
+    return away(error, 'the mesh cannot be reached; try again later');
+  if (code === 'DEADLINE_EXCEEDED' && reason === code)
+    return new DmoermError({ code, reason, message: 'the mesh did not answer in time', cause: error });
+  if (code !== 'UNAUTHENTICATED' && code !== 'PERMISSION_DENIED') return error;
   return new DmoermError({
     code: 'INTERNAL',
     reason: 'ROUTER_REFUSES',
@@ -85,6 +97,10 @@ function ofGateway(error: DmoermError): DmoermError {
       '(--router-token)',
     cause: error,
   });
+}
+
+function away(cause: DmoermError, message: string): DmoermError {
+  return new DmoermError({ code: 'UNAVAILABLE', reason: 'UNAVAILABLE', message, cause });
 }
 
 /** Tokens of all candidates that have a score. */

@@ -15,6 +15,8 @@ import { Scorer } from './scorer';
 
 /** Kept back from the grace, so that the process ends itself before it is killed. */
 const RESERVE_MS = 2_000;
+/** Longest time of the question what the model is. */
+const MODEL_TIMEOUT_MS = 10_000;
 /** Connections that wait to be accepted; the system bounds it too. Some trainers open one per reward. */
 const BACKLOG = 4_096;
 
@@ -23,13 +25,13 @@ export function createGatewayService(config: GatewayConfig): Service {
   const tls = peerTls(config);
   const way = {
     address: config.router,
-    timeoutMs: config.deadlineMs,
     ...(tls !== null && { tls }),
     ...(config.routerToken !== null && { token: config.routerToken }),
   };
-  const client = createClient(way);
+  const client = createClient({ ...way, timeoutMs: MODEL_TIMEOUT_MS });
   const coalescer = createCoalescer({
     ...way,
+    timeoutMs: config.deadlineMs,
     maxItems: config.coalesceItems,
     waitMs: config.coalesceMs,
     callsAtOnce: config.callsAtOnce,
