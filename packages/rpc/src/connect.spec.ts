@@ -33,6 +33,20 @@ describe('a unary call', () => {
     expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
+  it('has the time that the client says, fractions of a second too', async () => {
+    let calls = 0;
+    const { address } = await loopback.serveExpert(async () => {
+      calls += 1;
+      return OK_RESPONSE;
+    });
+    // grpc-js takes the fraction for nanoseconds unless all nine digits stand there: of the second it would leave 5 ns.
+    for (const timeoutMs of [9_500, 500])
+      await expect(loopback.expert(address, { timeoutMs }).call.evaluate(request())).resolves.toEqual(
+        OK_RESPONSE,
+      );
+    expect(calls).toBe(2);
+  });
+
   it('is retried when a replica says UNAVAILABLE, and not when it says anything else', async () => {
     const attempts = new Map<string, number>();
     const { address } = await loopback.serveExpert(async ({ task }) => {
