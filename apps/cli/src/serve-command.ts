@@ -76,6 +76,7 @@ async function serveMesh(options: ServeOptions): Promise<void> {
     router: router.address,
     expert: expert.address,
     aggregator: aggregator.address,
+    metrics: { router: router.metrics, expert: expert.metrics, aggregator: aggregator.metrics },
     secure: flags.includes('--tls-cert') || flags.includes('--access-file') ? ['router'] : [],
   };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
