@@ -4,6 +4,7 @@ import { report } from '../report';
 import { costRecords } from './fit';
 import { costsChart } from './chart';
 import { PARTS, measureCosts } from './measure';
+import { costsTable } from './table';
 
 /** `npm run bench -- costs`. */
 export function costsCommand(): Command {
@@ -20,7 +21,11 @@ export function costsCommand(): Command {
       const samples = await measureCosts({ bundle, threads: 1, seconds: quick ? 5 : 30, seed });
       const note =
         'one thread of the engine; a line through calls of 1, 4, 16 and 32 candidates at half load';
-      await report(costRecords(samples, PARTS, { bundle, note }), { ...options, chart: costsChart });
+      await report(costRecords(samples, PARTS, { bundle, note }), {
+        ...options,
+        table: costsTable,
+        chart: costsChart,
+      });
     },
   );
 }

@@ -27,6 +27,8 @@ export interface WatchEvent<T> {
   readonly object: T;
 }
 
+const UNTIL_MS = 60_000;
+
 /** The API of a cluster over HTTPS. kubectl hides what matters here: statuses, warnings of single objects, the order of events. */
 export class KubeApi {
   private readonly tls: RequestOptions;
@@ -93,6 +95,28 @@ export class KubeApi {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+
+  /** The objects of a list, as soon as they are as `holds` says. @throws Error naming `what` if they are not within a minute. */
+  async until<T extends { readonly metadata: { readonly name: string } }>(
+    what: string,
+    path: string,
+    holds: (objects: readonly T[]) => boolean,
+  ): Promise<readonly T[]> {
+    const objects = new Map<string, T>();
+    const end = new AbortController();
+    const deadline = setTimeout(() => end.abort(), UNTIL_MS);
+    let reached = false;
+    const see = ({ type, object }: WatchEvent<T>): void => {
+      if (type === 'DELETED') objects.delete(object.metadata.name);
+      else objects.set(object.metadata.name, object);
+      reached ||= holds([...objects.values()]);
+      if (reached) end.abort();
+    };
+    await this.watch<T>(path, see, end.signal);
+    clearTimeout(deadline);
+    if (!reached) throw new Error(`${what}: not within ${UNTIL_MS / 1e3} s`);
+    return [...objects.values()];
   }
 
   private send(

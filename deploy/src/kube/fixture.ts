@@ -113,13 +113,33 @@ export async function createClaim(api: KubeApi, name: string): Promise<void> {
   });
 }
 
-/** Makes the cluster know the custom resources of KEDA and of the Prometheus operator, from their own definitions. */
+const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+/**
+ * Makes the cluster know the custom resources of KEDA and of the Prometheus operator, from their own definitions; resolves when it serves
+ * them all.
+ */
 export async function installDefinitions(api: KubeApi): Promise<void> {
   const folder = join(TOOLS, 'crds');
+  let count = 0;
   for (const file of readdirSync(folder))
     for (const document of parseAllDocuments(readFileSync(join(folder, file), 'utf8'))) {
       const definition = document.toJS() as { metadata: { name: string } } | null;
       if (definition === null) continue;
-      await api.create('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition);
+      await api.create(DEFINITIONS, definition);
+      count++;
     }
+  const isServed = ({ status }: Definition): boolean =>
+    status?.conditions?.some(({ type, status: holds }) => type === 'Established' && holds === 'True') ??
+    false;
+  await api.until<Definition>(
+    'the definitions are served',
+    DEFINITIONS,
+    (all) => all.length >= count && all.every(isServed),
+  );
+}
+
+interface Definition {
+  readonly metadata: { readonly name: string };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }

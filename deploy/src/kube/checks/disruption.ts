@@ -8,6 +8,7 @@ import type { LivePod } from '../pods';
 const BUDGETS = `/apis/policy/v1/namespaces/${NAMESPACE}/poddisruptionbudgets`;
 
 interface Budget {
+  readonly metadata: { readonly name: string };
   readonly status?: { readonly disruptionsAllowed: number; readonly currentHealthy: number };
 }
 
@@ -87,19 +88,9 @@ async function settled(context: Context, deployment: string): Promise<void> {
 
 /** Waits until a budget allows so many disruptions. */
 async function allowed({ api }: Context, name: string, count: number): Promise<void> {
-  const end = new AbortController();
-  const deadline = setTimeout(() => end.abort(), 60_000);
-  let seen: number | undefined;
-  await api.watch<Budget>(
-    `${BUDGETS}?fieldSelector=metadata.name%3D${name}`,
-    ({ object: { status } }) => {
-      seen = status?.disruptionsAllowed;
-      if (seen === count) end.abort();
-    },
-    end.signal,
+  await api.until<Budget>(`budget ${name} allows ${count} disruptions`, BUDGETS, (all) =>
+    all.some(({ metadata, status }) => metadata.name === name && status?.disruptionsAllowed === count),
   );
-  clearTimeout(deadline);
-  if (seen !== count) throw new Error(`budget ${name} allows ${seen} disruptions, not ${count}`);
 }
 
 /** An object as it was before the cluster had it. */

@@ -14,7 +14,6 @@ interface Job {
 }
 
 const JOBS = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`;
-const READY_MS = 60_000;
 
 /**
  * The training Job makes a pod of its own for each unit, which knows its index; pods wait for the volumes. Control: without the volumes
@@ -55,20 +54,12 @@ function trainingPods({ api }: Context): Promise<LivePod[]> {
 }
 
 /** The Jobs, when all are complete. @throws Error if they are not in time. */
-async function completed({ api }: Context): Promise<Job[]> {
-  const jobs = new Map<string, Job>();
-  const end = new AbortController();
-  const deadline = setTimeout(() => end.abort(), READY_MS);
+function completed({ api }: Context): Promise<readonly Job[]> {
   const isComplete = ({ status }: Job): boolean =>
     status?.conditions?.some(({ type, status: holds }) => type === 'Complete' && holds === 'True') ?? false;
-  await api.watch<Job>(
+  return api.until<Job>(
+    'the training Jobs are complete',
     JOBS,
-    ({ object }) => {
-      jobs.set(object.metadata.name, object);
-      if (jobs.size > 1 && [...jobs.values()].every(isComplete)) end.abort();
-    },
-    end.signal,
+    (all) => all.length > 1 && all.every(isComplete),
   );
-  clearTimeout(deadline);
-  return [...jobs.values()];
 }
