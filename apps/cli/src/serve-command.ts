@@ -96,6 +96,7 @@ async function serveMesh(options: ServeOptions): Promise<void> {
     expert: expert.address,
     aggregator: aggregator.address,
     ...(mesh.gateway !== null && { gateway: mesh.gateway.address }),
+    metrics: { router: router.metrics, expert: expert.metrics, aggregator: aggregator.metrics },
     secure: flags.includes('--tls-cert') || flags.includes('--access-file') ? ['router'] : [],
   };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
