@@ -45,7 +45,7 @@ for (const [name, command, ...args] of [
 const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
   readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`),
 );
-for (const room of [...rooms, 'deploy', 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
+for (const room of [...rooms, 'bench', 'deploy', 'e2e'].filter((one) => hasSpecs(`${ROOT}/${one}/src`))) {
   const cwd = `${ROOT}/${room}`;
   const jest = ['1800', 'npx', 'jest', '--forceExit', '--json', '--silent'];
   const { ok, stdout, stderr } = step(room, 'timeout', jest, { cwd });

@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { agreementCommand } from './agreement/command';
+import { capacityCommand } from './capacity/command';
+import { costsCommand } from './costs/command';
 import { gemmCommand } from './gemm/command';
 import { loraCommand } from './lora/command';
 import { meshCommand } from './mesh/command';
@@ -16,6 +18,8 @@ const program = new Command('npm run bench --')
   .showHelpAfterError();
 
 program.addCommand(agreementCommand());
+program.addCommand(capacityCommand());
+program.addCommand(costsCommand());
 program.addCommand(gemmCommand());
 program.addCommand(loraCommand());
 program.addCommand(meshCommand());

@@ -14,10 +14,15 @@ export interface CommonOptions extends OutputOptions {
 
 /** Adds the options of every bench. */
 export function addCommonOptions(command: Command): Command {
-  return command
+  return addOutputOptions(command)
     .option('--quick', 'the cases that matter most, within two minutes', false)
     .option('--rounds <n>', 'how often engine and peers take their turns', parseCount)
-    .option('--threads <n>', 'threads of the engine and of each peer', parseCount, availableParallelism())
+    .option('--threads <n>', 'threads of the engine and of each peer', parseCount, availableParallelism());
+}
+
+/** Adds the options that say where figures go. */
+export function addOutputOptions(command: Command): Command {
+  return command
     .option('--json <file>', 'write the records here, JSON lines, and a plot beside them')
     .option('--plot <file>', 'write the plot here, SVG');
 }

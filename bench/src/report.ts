@@ -20,6 +20,8 @@ export interface OutputOptions {
 export interface ReportOptions extends OutputOptions {
   /** Version of each peer that took part. */
   readonly peers?: Readonly<Record<string, string>>;
+  /** Lines of text; default: a block per metric. */
+  readonly table?: (records: readonly BenchRecord[]) => string[];
   /** Default: bars of the ratios. */
   readonly chart?: (records: readonly BenchRecord[]) => Chart;
 }
@@ -28,7 +30,7 @@ export interface ReportOptions extends OutputOptions {
 export async function report(records: readonly BenchRecord[], options: ReportOptions = {}): Promise<void> {
   const machine = describeMachine(options.peers);
   process.stdout.write(`${machineLine(machine)}\n`);
-  for (const line of formatTable(records)) process.stdout.write(`${line}\n`);
+  for (const line of (options.table ?? formatTable)(records)) process.stdout.write(`${line}\n`);
   const notes = [...busyNote(machine), ...collectNotes(records)];
   if (notes.length > 0) process.stdout.write(`\n${notes.map((note) => `- ${note}\n`).join('')}`);
   const { json, plot = json?.replace(/(\.jsonl?)?$/, '.svg') } = options;

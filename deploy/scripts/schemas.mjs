@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { basename } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
 /** Go modules that hold the definitions. */
@@ -36,18 +37,32 @@ export function writeSchemas(folders, target) {
   for (const definition of Object.values(definitions))
     for (const kind of definition['x-kubernetes-group-version-kind'] ?? [])
       write(kind, { ...definition, definitions: closure(definition, definitions) });
-  for (const folder of [
-    `${folders.keda}/config/crd/bases`,
-    `${folders.prometheus}/example/prometheus-operator-crd`,
-  ])
-    for (const file of readdirSync(folder))
-      for (const document of parseAllDocuments(readFileSync(`${folder}/${file}`, 'utf8'))) {
-        const { group, names, versions = [] } = document.toJS()?.spec ?? {};
-        for (const { name, schema } of versions)
-          write({ group, kind: names.kind, version: name }, strictDeep(schema.openAPIV3Schema, true));
-      }
+  for (const file of definitionFiles(folders))
+    for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) {
+      const { group, names, versions = [] } = document.toJS()?.spec ?? {};
+      for (const { name, schema } of versions)
+        write({ group, kind: names.kind, version: name }, strictDeep(schema.openAPIV3Schema, true));
+    }
   copyFileSync(`${folders.compose}/schema/compose-spec.json`, `${draft}/compose-spec.json`);
   renameSync(draft, target);
+}
+
+/** Copies the custom resource definitions themselves to `target`, for clusters. */
+export function copyDefinitions(folders, target) {
+  const draft = `${target}.part`;
+  rmSync(draft, { recursive: true, force: true });
+  mkdirSync(draft, { recursive: true });
+  // Files of the module cache are read-only, and copies would be too.
+  for (const file of definitionFiles(folders))
+    writeFileSync(`${draft}/${basename(file)}`, readFileSync(file));
+  renameSync(draft, target);
+}
+
+/** Those of KEDA and of the Prometheus operator. */
+function definitionFiles({ keda, prometheus }) {
+  return [`${keda}/config/crd/bases`, `${prometheus}/example/prometheus-operator-crd`].flatMap((folder) =>
+    readdirSync(folder).map((file) => `${folder}/${file}`),
+  );
 }
 
 /** A definition that knows its own fields only; two types are written in more ways than the description says. */

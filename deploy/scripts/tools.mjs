@@ -1,9 +1,10 @@
-// `npm run tools -w deploy`: helm, kubeconform and the schemas that it checks with, into .tools (git-ignored). What is there stays.
+// `npm run tools -w deploy`: helm, kubeconform, the schemas that it checks with, and definitions of custom resources, into .tools
+// (git-ignored). What is there stays.
 // Needs go; without it prints why and leaves the checks that need the tools to skip.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { MODULES, writeSchemas } from './schemas.mjs';
+import { MODULES, copyDefinitions, writeSchemas } from './schemas.mjs';
 
 const TOOLS = fileURLToPath(new URL('../../.tools', import.meta.url));
 const PINS = {
@@ -19,13 +20,18 @@ const bin = `${TOOLS}/bin`;
 mkdirSync(bin, { recursive: true });
 for (const [name, module] of Object.entries(PINS))
   if (!existsSync(`${bin}/${name}`)) go(`installing ${name}`, 'install', module);
-if (!existsSync(`${TOOLS}/schemas`)) {
+if (!existsSync(`${TOOLS}/schemas`) || !existsSync(`${TOOLS}/crds`)) {
   const folders = {};
   for (const [name, module] of Object.entries(MODULES)) {
     const found = go(`fetching the schemas of ${module}`, 'mod', 'download', '-json', module);
     if (found !== null) folders[name] = JSON.parse(found).Dir;
   }
-  if (Object.keys(folders).length === Object.keys(MODULES).length) writeSchemas(folders, `${TOOLS}/schemas`);
+  if (Object.keys(folders).length === Object.keys(MODULES).length) {
+    rmSync(`${TOOLS}/schemas`, { recursive: true, force: true });
+    rmSync(`${TOOLS}/crds`, { recursive: true, force: true });
+    writeSchemas(folders, `${TOOLS}/schemas`);
+    copyDefinitions(folders, `${TOOLS}/crds`);
+  }
 }
 
 function go(label, ...args) {

@@ -9,7 +9,10 @@ const CLI = join(__dirname, '..', '..', 'apps', 'cli', 'bin', 'dmoerm.js');
 export interface Served {
   readonly child: ChildProcess;
   /** host:port by service. */
-  readonly addresses: Readonly<Record<'router' | 'expert' | 'aggregator', string>>;
+  readonly addresses: Readonly<Record<'router' | 'expert' | 'aggregator', string>> & {
+    /** If `--http` was among the flags. */
+    readonly gateway?: string;
+  };
   /** What it has written to standard error so far. */
   readonly log: () => string;
 }
@@ -23,7 +26,9 @@ export async function serve(
 ): Promise<Served> {
   const readyFile = join(folder, `ready-${Date.now()}.json`);
   const watcher = watch(folder);
-  const args = ['serve', '--bundle', bundle, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...flags];
+  const http = flags.includes('--http') ? [] : ['--http', 'off'];
+  const listen = ['--listen', '127.0.0.1:0', ...http];
+  const args = ['serve', '--bundle', bundle, ...listen, '--ready-file', readyFile, ...flags];
   const { child, log } = run(args, env);
   const appears = async (): Promise<true> => {
     while (!existsSync(readyFile) || readFileSync(readyFile, 'utf8') === '') await once(watcher, 'change');
@@ -58,5 +63,5 @@ export async function exitStatus(child: ChildProcess): Promise<number | null> {
 
 /** Settings of services that nobody waits for: they end without a lame duck. */
 export const QUICK_END: Readonly<Record<string, string>> = Object.fromEntries(
-  ['ROUTER', 'EXPERT', 'AGGREGATOR'].map((name) => [`DMOERM_${name}_LAME_DUCK_MS`, '0']),
+  ['ROUTER', 'EXPERT', 'AGGREGATOR', 'GATEWAY'].map((name) => [`DMOERM_${name}_LAME_DUCK_MS`, '0']),
 );

@@ -12,7 +12,7 @@ import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
 import { addShadowCommand } from './shadow-command';
 import { addTokenCommand } from './token-command';
-import { addTrainCommand } from './train-command';
+import { addTrainCommand, type ListenAddress } from './train-command';
 import { readSettings } from './settings';
 
 const program = new Command('dmoerm')
@@ -53,10 +53,17 @@ addBenchCommand(program);
 addDoctorCommand(program);
 
 let telemetry: Telemetry | undefined;
-program.hook('preAction', async () => {
+program.hook('preAction', async (_, command) => {
   const { otlpEndpoint } = readSettings();
-  if (otlpEndpoint === null) return;
-  telemetry = await startTelemetry({ service: 'cli', otlpEndpoint, metricsPort: null, sampleRatio: 1 });
+  const { metricsListen } = command.opts<{ metricsListen?: ListenAddress }>();
+  if (otlpEndpoint === null && metricsListen === undefined) return;
+  telemetry = await startTelemetry({
+    service: command.name() === 'train' ? 'train' : 'cli',
+    otlpEndpoint,
+    metricsPort: metricsListen?.port ?? null,
+    ...(metricsListen === undefined ? {} : { metricsHost: metricsListen.host }),
+    sampleRatio: 1,
+  });
 });
 
 program

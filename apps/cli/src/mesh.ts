@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { DmoermError } from '@dmoerm/core';
 
 /** The services of a mesh. */
-export type ServiceName = 'router' | 'expert' | 'aggregator';
+export type ServiceName = 'router' | 'expert' | 'aggregator' | 'gateway';
 
 /** Where a service answers. */
 export interface ServiceAddress {
@@ -18,10 +18,12 @@ export interface ServiceAddress {
 
 /** A mesh of child processes on this machine. */
 export interface Mesh {
-  readonly services: Readonly<Record<ServiceName, ServiceAddress>>;
+  readonly services: Readonly<Record<Exclude<ServiceName, 'gateway'>, ServiceAddress>>;
+  /** HTTP in front of the router, if it was asked for. */
+  readonly gateway: ServiceAddress | null;
   /** Resolves when a service ends without being asked, with what to tell people. */
   readonly died: Promise<DmoermError>;
-  /** SIGTERM to the router, then to the others; resolves when all have drained and ended. */
+  /** SIGTERM to the gateway and the router, then to the others; resolves when all have drained and ended. */
   stop(): Promise<void>;
 }
 
@@ -30,6 +32,8 @@ export interface MeshOptions {
   readonly bundle: string;
   /** Address of the router. */
   readonly listen: string;
+  /** Address of the HTTP gateway; null: none. */
+  readonly http: string | null;
   /** Further flags of one service, e.g. {expert: ['--threads', '1']}. */
   readonly flags?: Partial<Record<ServiceName, readonly string[]>>;
   /** `inherit`: the services log to standard error; `quiet`: only a service that dies shows its last words. */
@@ -44,7 +48,7 @@ export function serviceScript(name: ServiceName): string {
 }
 
 /**
- * Starts expert and aggregator, then the router on them; resolves when all answer health checks.
+ * Starts expert and aggregator, then the router on them, then the gateway on that; resolves when all answer health checks.
  * @throws DmoermError UNAVAILABLE, reason `SERVICE_DIED`, naming the service; what was started is stopped again.
  */
 export async function startMesh(options: MeshOptions): Promise<Mesh> {
@@ -61,12 +65,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   ): Promise<ServiceAddress> => {
     const readyFile = join(folder, `${name}.json`);
     const flags = [
-      '--bundle',
-      options.bundle,
-      '--listen',
-      listen,
-      '--ready-file',
-      readyFile,
+      ...['--listen', listen, '--ready-file', readyFile],
+      ...(name === 'gateway' ? [] : ['--bundle', options.bundle]),
       ...peers,
       ...(options.flags?.[name] ?? []),
     ];
@@ -87,8 +87,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
 
   const stop = async (): Promise<void> => {
     stopping = true;
-    // The router first: while it drains, its calls still find expert and aggregator.
-    for (const name of ['router', 'expert', 'aggregator'] as const) {
+    // From the front: while a service drains, its calls still find those behind it.
+    for (const name of ['gateway', 'router', 'expert', 'aggregator'] as const) {
       const child = children.get(name);
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) continue;
       const ended = once(child, 'exit');
@@ -105,11 +105,20 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     ]);
     const peers = ['--expert', expert.address, '--aggregator', aggregator.address];
     const router = await start('router', options.listen, peers);
-    return { services: { router, expert, aggregator }, died, stop };
+    const gateway =
+      options.http === null
+        ? null
+        : await start('gateway', options.http, ['--router', reachable(router.address)]);
+    return { services: { router, expert, aggregator }, gateway, died, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** An address of all interfaces, as this machine reaches it. */
+function reachable(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[?::\]?:/, '[::1]:');
 }
 
 /** Resolves when `file` appears in `folder`. @throws DmoermError if a service dies first. */

@@ -1,5 +1,5 @@
 import { DmoermError, type Message, type Role } from '@dmoerm/core';
-import type { CandidateResult, ItemResult, ScoreItem } from '@dmoerm/client';
+import type { ItemResult, ScoreItem } from '@dmoerm/client';
 import { z } from 'zod';
 
 const lineSchema = z.strictObject({
@@ -50,36 +50,6 @@ function badLine(field: string, what: string): DmoermError {
     field,
     message: `${field} ${what}`,
   });
-}
-
-/** The output record of an item, as other people's scripts read it. */
-export function toRecord(id: string, result: ItemResult): Record<string, unknown> {
-  if (result.type === 'error') return { id, error: toError(result.error) };
-  const { revision, route, candidates, timingsNs } = result;
-  return {
-    id,
-    revision,
-    route: route && {
-      task: route.task,
-      probability: route.probability,
-      distribution: Object.fromEntries(
-        route.distribution.map(({ task, probability }) => [task, probability]),
-      ),
-      fallback: route.fallback,
-    },
-    candidates: candidates.map(toCandidate),
-    timings_ns: timingsNs,
-  };
-}
-
-function toCandidate(result: CandidateResult): Record<string, unknown> {
-  if (result.type === 'error') return { error: toError(result.error) };
-  const { reward, capabilities, uncertainty, tokenCount, truncated, degraded } = result;
-  return { reward, capabilities, uncertainty, token_count: tokenCount, truncated, degraded };
-}
-
-function toError({ code, reason, field, message }: DmoermError): Record<string, unknown> {
-  return { code, reason, field, message };
 }
 
 /** Whether an item or one of its candidates has no reward. */

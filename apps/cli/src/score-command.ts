@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { invalidArgument } from '@dmoerm/core';
 import {
   createClient,
+  toRecord,
   type Client,
   type ClientOptions,
   type ItemResult,
@@ -13,7 +14,7 @@ import { Option } from 'commander';
 import { addConnectionOptions, readConnection, type ConnectionOptions } from './connection';
 import { EXIT } from './exit';
 import { createProgress } from './progress';
-import { hasFailure, parseRecord, toRecord, type InputRecord } from './records';
+import { hasFailure, parseRecord, type InputRecord } from './records';
 import { withMesh } from './serve-command';
 import { formatItem } from './table';
 

@@ -10,10 +10,15 @@ import { ROOT } from '../paths';
 const LAST_LINES = 5;
 const CLI = join(ROOT, 'apps', 'cli', 'bin', 'dmoerm.js');
 
+/** The services of a mesh. */
+export type ServiceName = 'router' | 'expert' | 'aggregator';
+
 /** A running `dmoerm serve`: router, expert and aggregator in processes of their own. Disposal drains and ends them. */
 export interface Served extends AsyncDisposable {
   /** Of the router, host:port. */
   readonly address: string;
+  /** Prometheus pages, host:port. */
+  readonly metrics: Readonly<Record<ServiceName, string>>;
 }
 
 /**
@@ -39,9 +44,13 @@ export async function serve(bundle: string, env: NodeJS.ProcessEnv): Promise<Ser
     await rm(folder, { recursive: true, force: true });
     throw new Error(`the mesh did not start: ${log.trim().split('\n').slice(-LAST_LINES).join('\n')}`);
   }
-  const { router } = JSON.parse(readFileSync(readyFile, 'utf8')) as { router: string };
+  const { router, metrics } = JSON.parse(readFileSync(readyFile, 'utf8')) as {
+    router: string;
+    metrics: Record<ServiceName, string>;
+  };
   return {
     address: router,
+    metrics,
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGTERM');
       await ended;

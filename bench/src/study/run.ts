@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { openRun, readPairs, trainUnits } from '@dmoerm/recipe';
 import { CACHE_DIR } from '../cached-bundle';
@@ -57,7 +57,13 @@ export async function studyOne(
   const { pairs, digests } = await readPairs(recipe.data.pairs);
   const test = testPairs(run, pairs);
   mkdirSync(join(output, 'runs'), { recursive: true });
-  const record: TestRecord = { size: SIZE, data: digests, too_long: test.tooLong, pairs: test.rows };
+  const data_digests = Object.entries(digests).map(([path, digest]) => [basename(path), digest]);
+  const record: TestRecord = {
+    size: SIZE,
+    data: Object.fromEntries(data_digests) as Record<string, string>,
+    too_long: test.tooLong,
+    pairs: test.rows,
+  };
   writeFileSync(join(output, 'test.json'), `${JSON.stringify(record)}\n`);
   const { variants, experts } = await (isSingle(one.name) ? judgeSingle : judgeMixture)(run, test);
   const result: RunResult = {

@@ -55,13 +55,23 @@ def _ask(name: str, target: str, responses: list[str]) -> list[Any]:
     if name == "slime":
         samples = [SimpleNamespace(prompt=PROMPT, response=one) for one in responses]
         return asyncio.run(gathered([slime.custom_rm(SimpleNamespace(), sample) for sample in samples]))
+    if name == "slime, groups":
+        samples = [SimpleNamespace(prompt=CHAT, response=one) for one in responses]
+        return list(asyncio.run(slime.custom_rm(SimpleNamespace(reward_key=None), samples)))
     if name == "trlx":
         return trlx.reward_fn(target)(samples=[], prompts=[PROMPT] * len(responses), outputs=responses, tokenizer=None)
-    rubric = verifiers.reward(target)
-    return asyncio.run(gathered([rubric(prompt=CHAT, completion=one, answer="", state={}) for one in responses]))
+    if name == "verifiers, legacy":
+        rubric = verifiers.legacy(target)
+        return asyncio.run(gathered([rubric(prompt=CHAT, completion=one, answer="", state={}) for one in responses]))
+    traces = [SimpleNamespace(messages=[_message("user", PROMPT), _message("assistant", one)]) for one in responses]
+    return asyncio.run(gathered([verifiers.reward(trace) for trace in traces]))
 
 
-NAMES = ["trl", "trl, conversations", "verl", "areal", "slime", "trlx", "verifiers"]
+def _message(role: str, content: str) -> SimpleNamespace:
+    return SimpleNamespace(role=role, content=content)
+
+
+NAMES = ["trl", "trl, conversations", "verl", "areal", "slime", "slime, groups", "trlx", "verifiers", "verifiers, legacy"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +167,7 @@ def test_verl_gives_every_row_the_same_keys(target: str) -> None:
 def test_verifiers_failures_come_up_again(target: str) -> None:
     verifiers._failures.clear()
     with pytest.raises(RewardError):
-        asyncio.run(verifiers.reward(target)(prompt=PROMPT, completion=""))
+        asyncio.run(verifiers.legacy(target)(prompt=PROMPT, completion=""))
     with pytest.raises(RewardError, match="EMPTY_CANDIDATE"):
         verifiers.check()
     verifiers.check()

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import type { Client } from '@dmoerm/client';
 import { createAuthority } from '@dmoerm/testing';
 import { parseManifests } from '../chart';
+import { Report } from '../report';
 import { certify, examples, render } from './fixture';
 import { Load } from './load';
 import type { Expected, Tally } from './load';
 import { Mesh } from './mesh';
 import { clear, crash, makeNetwork, podman, readyCount, start, stop, untilReady } from './podman';
 import { toPods } from './pods';
-import { Report } from './report';
 
 const SERVICES = ['expert', 'aggregator', 'router'];
 /** Calls at once. */
@@ -123,5 +123,7 @@ main()
   )
   .finally(() => {
     const at = process.argv.indexOf('--json');
-    process.exitCode = report.end(at < 0 ? undefined : process.argv[at + 1]);
+    process.exitCode = report.end(at < 0 ? undefined : process.argv[at + 1], {
+      podman: podman(['--version']),
+    });
   });

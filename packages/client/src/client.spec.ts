@@ -1,90 +1,28 @@
 import { DmoermError, invalidArgument } from '@dmoerm/core';
 import { rewardV1 } from '@dmoerm/protos';
-import { DEFAULT_LIMITS, bindService, startServer, toStatus } from '@dmoerm/rpc';
-import type { RpcServer } from '@dmoerm/rpc';
 import { createClient } from './client';
 import type { Client } from './client';
+import { LIMITS, ROUTE, startRewardServer } from './spec-support/reward-server';
+import type { RewardServer } from './spec-support/reward-server';
 import type { ScoreItem } from './types';
 
-const LIMITS = { maxItems: 3, maxCandidates: 8, maxTokens: 512, maxMessageBytes: 1000 };
-const ROUTE = {
-  task: 'chat',
-  probability: 0.75,
-  distribution: [{ task: 'chat', probability: 0.75 }],
-  fallback: false,
-};
-
-let server: RpcServer;
+let server: RewardServer;
 let client: Client;
-/** Every batch so far. */
-const batches: rewardV1.ScoreRequest[][] = [];
-/** Runs before each batch; throw to fail it. */
-let before: (items: rewardV1.ScoreRequest[]) => void = () => undefined;
 
 const item = (text: string, ...candidates: string[]): ScoreItem => ({
   prompt: { type: 'conversation', messages: [{ role: 'user', content: text }] },
   candidates,
 });
 
-/** A reward is the candidate's length; an empty candidate is an error. */
-function respond({ candidates }: rewardV1.ScoreRequest): rewardV1.ScoreResponse {
-  const results = candidates.map((text, i): rewardV1.CandidateResult => {
-    const error = invalidArgument(`candidates[${i}]`, 'EMPTY_CANDIDATE', 'the candidate is empty');
-    if (text === '') return { outcome: { $case: 'error', value: toStatus(error) } };
-    const value = rewardV1.Score.fromPartial({
-      reward: text.length,
-      capabilities: [{ name: 'logic', score: 1, contribution: 2 }],
-      uncertainty: { experts: 0.5, heads: 0.25 },
-      route: ROUTE,
-      tokenCount: 9,
-    });
-    return { outcome: { $case: 'score', value } };
-  });
-  const timings = { queueNs: 1n, engineNs: 2n, aggregateNs: 3n, totalNs: 4n };
-  return { results, revision: 'r', digests: undefined, timings };
-}
-
 beforeAll(async () => {
-  const service = bindService(rewardV1.RewardServiceService, {
-    score: async (request) => {
-      before([request]);
-      return respond(request);
-    },
-    batchScore: async ({ items }) => {
-      batches.push(items);
-      before(items);
-      return { results: items.map((one) => ({ outcome: { $case: 'response', value: respond(one) } })) };
-    },
-    streamScore: async function* () {
-      yield* [];
-    },
-    route: async () => ({ route: ROUTE, revision: 'r' }),
-    getModel: async () => ({
-      name: 'spec',
-      revision: 'r',
-      base: 'b',
-      tasks: [{ name: 'chat', capabilities: ['logic'], plan: 'full' }],
-      limits: LIMITS,
-    }),
-  });
-  server = await startServer({
-    address: '127.0.0.1:0',
-    services: [service],
-    healthServices: [],
-    reflection: false,
-    limits: DEFAULT_LIMITS,
-    drain: { lameDuckMs: 0, graceMs: 2000 },
-  });
+  server = await startRewardServer();
   client = createClient({ address: server.address, timeoutMs: 5000 });
 });
 afterAll(async () => {
   client.close();
-  await server.drain();
+  await server[Symbol.asyncDispose]();
 });
-beforeEach(() => {
-  batches.length = 0;
-  before = () => undefined;
-});
+beforeEach(() => server.reset());
 
 describe('score', () => {
   it('gives the candidates in order, each with its score or its error', async () => {
@@ -114,7 +52,7 @@ describe('score', () => {
   });
 
   it('throws what is wrong with the item', async () => {
-    before = () => {
+    server.before = () => {
       throw invalidArgument('messages', 'EMPTY_CONVERSATION', 'no messages');
     };
     await expect(client.score(item('Hello', 'x'))).rejects.toMatchObject({
@@ -125,7 +63,7 @@ describe('score', () => {
 
   it('waits and calls again while the queue is full', async () => {
     let refusals = 2;
-    before = () => {
+    server.before = () => {
       if (refusals-- > 0)
         throw new DmoermError({
           code: 'RESOURCE_EXHAUSTED',
@@ -139,7 +77,7 @@ describe('score', () => {
 
   it.each(['DRAINING', 'NO_REPLICA'])('waits and calls again while the mesh says %s', async (reason) => {
     let refusals = 1;
-    before = () => {
+    server.before = () => {
       if (refusals-- > 0)
         throw new DmoermError({ code: 'UNAVAILABLE', reason, message: 'away', retryAfterMs: 5 });
     };
@@ -149,7 +87,7 @@ describe('score', () => {
   it('does not wait if it is told not to', async () => {
     const impatient = createClient({ address: server.address, patient: false });
     let calls = 0;
-    before = () => {
+    server.before = () => {
       calls += 1;
       throw new DmoermError({
         code: 'RESOURCE_EXHAUSTED',
@@ -164,7 +102,7 @@ describe('score', () => {
   });
 
   it('gives up when the deadline is nearer than the wait', async () => {
-    before = () => {
+    server.before = () => {
       throw new DmoermError({
         code: 'RESOURCE_EXHAUSTED',
         reason: 'QUEUE_FULL',
@@ -189,16 +127,16 @@ describe('batchScore', () => {
   it('keeps the order over calls within the limit of items', async () => {
     const items = Array.from({ length: 20 }, (_, i) => item('Hello', 'x'.repeat(i + 1)));
     expect(rewards(await client.batchScore(items))).toEqual(items.map((_, i) => [i + 1]));
-    expect(batches.map(({ length }) => length).sort()).toEqual([2, 3, 3, 3, 3, 3, 3]);
+    expect(server.batches.map(({ length }) => length).sort()).toEqual([2, 3, 3, 3, 3, 3, 3]);
   });
 
   it('keeps calls within the limit of bytes', async () => {
     await client.batchScore(Array.from({ length: 6 }, () => item('x'.repeat(400), 'y')));
-    expect(batches.map(({ length }) => length)).toEqual([2, 2, 2]);
+    expect(server.batches.map(({ length }) => length)).toEqual([2, 2, 2]);
   });
 
   it('makes the failure of a call the error of its items alone', async () => {
-    before = (items) => {
+    server.before = (items) => {
       if (items.some(({ candidates }) => candidates[0] === 'bad'))
         throw invalidArgument('items', 'BAD', 'bad');
     };
@@ -206,9 +144,41 @@ describe('batchScore', () => {
     expect(rewards(await client.batchScore(items))).toEqual([[1], [2], [3], 'BAD', 'BAD', 'BAD', [4]]);
   });
 
+  it('names the field within the item, and asks again for those alone whose failure passes', async () => {
+    let refusals = 1;
+    server.refuse = ({ candidates }) => {
+      if (candidates[0] === 'bad') return invalidArgument('messages', 'BAD', 'bad');
+      if (candidates[0] !== 'late' || refusals-- === 0) return null;
+      return new DmoermError({
+        code: 'RESOURCE_EXHAUSTED',
+        reason: 'QUEUE_FULL',
+        message: 'full',
+        retryAfterMs: 5,
+      });
+    };
+    const results = await client.batchScore(['a', 'bad', 'late'].map((text) => item('Hello', text)));
+    expect(rewards(results)).toEqual([[1], 'BAD', [4]]);
+    expect(results[1]).toMatchObject({ error: { field: 'messages' } });
+    expect(server.batches.map((batch) => batch.map(({ candidates }) => candidates[0]))).toEqual([
+      ['a', 'bad', 'late'],
+      ['late'],
+    ]);
+  });
+
+  it('refuses half of a surrogate pair, which would arrive as another text', async () => {
+    const results = await client.batchScore([
+      item('Hello', 'x'),
+      item('Hello', 'x\ud800'),
+      item('\udc00', 'x'),
+    ]);
+    expect(rewards(results)).toEqual([[1], 'ILL_FORMED_TEXT', 'ILL_FORMED_TEXT']);
+    expect(results[1]).toMatchObject({ error: { field: 'candidates[0]' } });
+    expect(results[2]).toMatchObject({ error: { field: 'messages[0].content' } });
+  });
+
   it('answers no items without asking', async () => {
     expect(await client.batchScore([])).toEqual([]);
-    expect(batches).toEqual([]);
+    expect(server.batches).toEqual([]);
   });
 
   it('throws when nobody can be reached', async () => {
@@ -227,7 +197,7 @@ describe('batchScore', () => {
       priority: 'background',
     } as const;
     await client.batchScore([{ ...item('Hello', 'x'), options }]);
-    expect(batches[0]?.[0]?.options).toEqual({
+    expect(server.batches[0]?.[0]?.options).toEqual({
       routing: rewardV1.Routing.FORCED,
       task: 'qa',
       aggregation: rewardV1.Aggregation.UNCERTAINTY_WEIGHTED,

@@ -1,23 +1,16 @@
 import { DmoermError } from '@dmoerm/core';
 import type { Prompt } from '@dmoerm/core';
-import { rewardV1 } from '@dmoerm/protos';
-import { connect } from '@dmoerm/rpc';
-import type { ClientTls } from '@dmoerm/rpc';
+import type { rewardV1 } from '@dmoerm/protos';
 import { chunkRequests } from './chunk';
-import { badAnswer, fromItemResult, fromModel, fromResponse, fromRoute } from './from-response';
+import { badAnswer, fromResponse, fromRoute } from './from-response';
 import { ItemStream } from './item-stream';
 import type { StreamItem, StreamResult } from './item-stream';
+import { patientBatch } from './patient-batch';
 import { withPatience } from './patience';
+import { connectRouter } from './router-connection';
+import type { CallOptions, ConnectionSecurity } from './router-connection';
 import { toPrompt, toRequest } from './to-request';
 import type { ItemResult, ModelInfo, Route, ScoreItem, ScoredItem } from './types';
-
-/** How a client proves who it is, and knows with whom it speaks. */
-export interface ConnectionSecurity {
-  /** Files with the authorities of servers and the client's own certificate; default plaintext. */
-  readonly tls?: ClientTls;
-  /** API token. */
-  readonly token?: string;
-}
 
 /** Where the router is. */
 export interface ClientOptions extends ConnectionSecurity {
@@ -29,18 +22,13 @@ export interface ClientOptions extends ConnectionSecurity {
   readonly patient?: boolean;
 }
 
-/** How to make one call. */
-export interface CallOptions {
-  readonly signal?: AbortSignal;
-}
-
 /** A client of a dmoerm mesh. All failures are DmoermErrors. */
 export interface Client {
   /** Scores the candidates of one conversation. @throws DmoermError what is wrong with the item as a whole. */
   score(item: ScoreItem, options?: CallOptions): Promise<ScoredItem>;
   /**
    * Scores any number of items, in calls within the server's limits. One result per item, in their order; the failure of
-   * a call is the error of its items.
+   * a call is the error of its items. Fields of errors begin in the item, e.g. `candidates[1]`.
    * @throws DmoermError only if the server cannot be asked for its limits.
    */
   batchScore(items: readonly ScoreItem[], options?: CallOptions): Promise<ItemResult[]>;
@@ -65,8 +53,6 @@ export interface Client {
 const DEFAULT_TIMEOUT_MS = 600_000;
 /** Calls of one batch under way at once: enough to keep a mesh busy while answers travel. */
 const CALLS_AT_ONCE = 4;
-/** Answers hold more than questions: capabilities, routes and timings of every candidate. */
-const MAX_ANSWER_BYTES = 64 << 20;
 
 /**
  * Connects to a router; the connection is made by the first call.
@@ -79,31 +65,14 @@ export function createClient({
   ...security
 }: ClientOptions): Client {
   const persist: typeof withPatience = patient ? withPatience : (again) => again();
-  const { call, waitForReady, close } = connect(rewardV1.RewardServiceService, {
-    target: address,
-    timeoutMs,
-    maxMessageBytes: MAX_ANSWER_BYTES,
-    ...security,
-  });
+  const router = connectRouter({ address, timeoutMs, ...security });
+  const { call, getModel, waitForReady, close } = router;
 
-  const getModel = async (options?: CallOptions): Promise<ModelInfo> =>
-    fromModel(await call.getModel({}, options));
-
-  const scoreChunk = async (
-    items: rewardV1.ScoreRequest[],
-    { signal }: CallOptions,
-  ): Promise<ItemResult[]> => {
-    try {
-      const deadline = Date.now() + timeoutMs;
-      const again = () =>
-        call.batchScore({ items }, { timeoutMs: deadline - Date.now(), ...(signal && { signal }) });
-      const { results } = await persist(again, deadline, signal);
-      if (results.length !== items.length) throw badAnswer('another number of items');
-      return results.map(fromItemResult);
-    } catch (cause) {
-      const error = DmoermError.from(cause);
-      return items.map(() => ({ type: 'error', error }));
-    }
+  const scoreChunk = (items: rewardV1.ScoreRequest[], { signal }: CallOptions): Promise<ItemResult[]> => {
+    const deadline = Date.now() + timeoutMs;
+    return patient
+      ? patientBatch(router, items, deadline, signal)
+      : router.batchScore(items, deadline, signal);
   };
 
   return {
@@ -115,19 +84,22 @@ export function createClient({
       return fromResponse(await persist(again, deadline, signal));
     },
     batchScore: async (items, options = {}) => {
-      if (items.length === 0) return [];
+      const { requests, refused } = toRequests(items);
+      if (requests.size === 0) return items.flatMap((_, i) => refused.get(i) ?? []);
       const { limits } = await getModel(options);
-      const chunks = chunkRequests(items.map(toRequest), limits);
-      const results: ItemResult[][] = [];
+      const chunks = chunkRequests([...requests.values()], limits);
+      const answers: ItemResult[][] = [];
       let next = 0;
       const work = async (): Promise<void> => {
         while (next < chunks.length) {
           const i = next++;
-          results[i] = await scoreChunk(chunks[i] ?? [], options);
+          answers[i] = await scoreChunk(chunks[i] ?? [], options);
         }
       };
       await Promise.all(Array.from({ length: CALLS_AT_ONCE }, work));
-      return results.flat();
+      const positions = [...requests.keys()];
+      const results = new Map(answers.flat().map((answer, n) => [positions[n], answer]));
+      return items.flatMap((_, i) => results.get(i) ?? refused.get(i) ?? []);
     },
     streamScore: (items, options = {}) => {
       const stream = new ItemStream(items, (requests) => call.streamScore(requests, options));
@@ -142,4 +114,20 @@ export function createClient({
     waitForReady,
     close,
   };
+}
+
+/** Requests by the position of their items, and the errors of items that have no form on the wire. */
+function toRequests(items: readonly ScoreItem[]): {
+  readonly requests: ReadonlyMap<number, rewardV1.ScoreRequest>;
+  readonly refused: ReadonlyMap<number, ItemResult>;
+} {
+  const requests = new Map<number, rewardV1.ScoreRequest>();
+  const refused = new Map<number, ItemResult>();
+  for (const [i, item] of items.entries())
+    try {
+      requests.set(i, toRequest(item));
+    } catch (error) {
+      refused.set(i, { type: 'error', error: DmoermError.from(error) });
+    }
+  return { requests, refused };
 }

@@ -1,7 +1,7 @@
 import { DmoermError } from '@dmoerm/core';
 import { bundleV1 } from '@dmoerm/protos';
 import { connect, type RpcClient } from '@dmoerm/rpc';
-import type { ConnectionSecurity } from './client';
+import type { ConnectionSecurity } from './router-connection';
 
 /** Addresses of all services of a mesh, `host:port` each; several replicas of a service are several entries. */
 export interface MeshAddresses {

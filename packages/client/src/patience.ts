@@ -40,7 +40,12 @@ export class Patience {
   async wait(error: unknown): Promise<void> {
     const waitMs = error instanceof DmoermError ? this.waitMs(error) : null;
     if (waitMs === null) throw error;
-    await sleep(waitMs, undefined, this.signal === undefined ? {} : { signal: this.signal }).catch(cancel);
+    await this.sleep(waitMs);
+  }
+
+  /** @throws DmoermError CANCELLED. */
+  async sleep(ms: number): Promise<void> {
+    await sleep(ms, undefined, this.signal === undefined ? {} : { signal: this.signal }).catch(cancel);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Prompt } from '@dmoerm/core';
 import { commonV1, rewardV1 } from '@dmoerm/protos';
 import type { ScoreItem, ScoreOptions } from './types';
+import { requireWellFormed } from './well-formed';
 
 const ROLES = { system: commonV1.Role.SYSTEM, user: commonV1.Role.USER, assistant: commonV1.Role.ASSISTANT };
 const ROUTINGS = {
@@ -17,17 +18,21 @@ const AGGREGATIONS = {
 const TRUNCATIONS = { reject: commonV1.Truncation.REJECT, keep_end: commonV1.Truncation.KEEP_END };
 const PRIORITIES = { normal: commonV1.Priority.NORMAL, background: commonV1.Priority.BACKGROUND };
 
-/** An item as the API takes it; the server checks it. */
+/** An item as the API takes it; the server checks it. @throws DmoermError for text that has no form on the wire. */
 export function toRequest({ prompt, candidates, options = {} }: ScoreItem): rewardV1.ScoreRequest {
-  return { prompt: toPrompt(prompt), candidates: [...candidates], options: toOptions(options) };
+  return {
+    prompt: toPrompt(prompt),
+    candidates: candidates.map((text, i) => requireWellFormed(text, `candidates[${i}]`)),
+    options: toOptions(options),
+  };
 }
 
-/** A prompt as the API takes it. */
+/** A prompt as the API takes it. @throws DmoermError for text that has no form on the wire. */
 export function toPrompt(prompt: Prompt): NonNullable<rewardV1.ScoreRequest['prompt']> {
-  if (prompt.type === 'text') return { $case: 'text', value: prompt.text };
-  const messages = prompt.messages.map(({ role, content }) => ({
+  if (prompt.type === 'text') return { $case: 'text', value: requireWellFormed(prompt.text, 'text') };
+  const messages = prompt.messages.map(({ role, content }, i) => ({
     role: ROLES[role] ?? commonV1.Role.UNSPECIFIED,
-    content,
+    content: requireWellFormed(content, `messages[${i}].content`),
   }));
   return { $case: 'conversation', value: { messages } };
 }

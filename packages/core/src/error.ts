@@ -58,13 +58,17 @@ export class DmoermError extends Error {
 
   /** The same error with `prefix` put before its field path, e.g. `items[2]` + `candidates[0]`. */
   under(prefix: string): DmoermError {
-    const field = this.field === null ? prefix : `${prefix}.${this.field}`;
+    return this.at(this.field === null ? prefix : `${prefix}.${this.field}`);
+  }
+
+  /** The same error about another field, or none. */
+  at(field: string | null): DmoermError {
     return new DmoermError({
       code: this.code,
       reason: this.reason,
       message: this.message,
       metadata: this.metadata,
-      field,
+      ...(field === null ? {} : { field }),
       ...(this.retryAfterMs === null ? {} : { retryAfterMs: this.retryAfterMs }),
       cause: this.cause,
     });

@@ -83,7 +83,7 @@ export function channelOptions(options: ConnectOptions): ChannelOptions {
     methodConfig: [
       {
         name: [{}],
-        timeout: `${(options.timeoutMs ?? DEFAULT_TIMEOUT_MS) / 1e3}s`,
+        timeout: duration(options.timeoutMs ?? DEFAULT_TIMEOUT_MS),
         ...(options.retries === false ? {} : { retryPolicy: RETRY_POLICY }),
       },
     ],
@@ -105,4 +105,10 @@ export function channelOptions(options: ConnectOptions): ChannelOptions {
       'grpc.ssl_target_name_override': options.tls.serverName,
     }),
   };
+}
+
+/** Seconds with all nine digits: grpc-js 1.14 reads the fraction as a number of nanoseconds, so `0.5s` as five of them. */
+function duration(ms: number): string {
+  const whole = Math.trunc(ms);
+  return `${Math.trunc(whole / 1e3)}.${`${(whole % 1e3) * 1e6}`.padStart(9, '0')}s`;
 }

@@ -33,6 +33,20 @@ describe('a unary call', () => {
     expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
+  it('has the time that the client says, fractions of a second too', async () => {
+    let calls = 0;
+    const { address } = await loopback.serveExpert(async () => {
+      calls += 1;
+      return OK_RESPONSE;
+    });
+    // grpc-js takes the fraction for nanoseconds unless all nine digits stand there: of the second it would leave 5 ns.
+    for (const timeoutMs of [9_500, 500])
+      await expect(loopback.expert(address, { timeoutMs }).call.evaluate(request())).resolves.toEqual(
+        OK_RESPONSE,
+      );
+    expect(calls).toBe(2);
+  });
+
   it('is retried when a replica says UNAVAILABLE, and not when it says anything else', async () => {
     const attempts = new Map<string, number>();
     const { address } = await loopback.serveExpert(async ({ task }) => {
@@ -79,7 +93,7 @@ describe('a unary call', () => {
  */
 async function startBreaker(
   breaks: number,
-  how: 'drops' | 'closes' = 'drops',
+  how: 'drops' | { readonly closes: number } = 'drops',
 ): Promise<{ address: string; asked(): number }> {
   let asked = 0;
   const server = createServer();
@@ -87,7 +101,7 @@ async function startBreaker(
     stream.on('error', () => undefined);
     asked += 1;
     const broken = asked <= breaks;
-    if (broken && how === 'closes') return stream.close(constants.NGHTTP2_NO_ERROR);
+    if (broken && how !== 'drops') return stream.close(how.closes);
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: !broken });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
     const emptyMessage = Buffer.alloc(5);
@@ -117,19 +131,31 @@ describe('an answer that breaks off', () => {
   });
 });
 
-describe('a call that ends without a status', () => {
-  it('is asked for again: nobody has said what became of it', async () => {
-    const { address, asked } = await startBreaker(2, 'closes');
-    await expect(loopback.expert(address).call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
-    expect(asked()).toBe(3);
-  });
+describe.each(['NGHTTP2_NO_ERROR', 'NGHTTP2_INTERNAL_ERROR'] as const)(
+  'a call that ends without a status, its stream closed with %s',
+  (code) => {
+    const how = { closes: constants[code] };
 
-  it('is UNAVAILABLE for a client that tries replicas itself, so that it tries another', async () => {
-    const { address, asked } = await startBreaker(Infinity, 'closes');
-    const client = loopback.expert(address, { retries: false });
-    expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'UNAVAILABLE' });
-    expect(asked()).toBe(1);
-  });
+    it('is asked for again: nobody has said what became of it', async () => {
+      const { address, asked } = await startBreaker(2, how);
+      await expect(loopback.expert(address).call.evaluate(request())).resolves.toEqual(OK_RESPONSE);
+      expect(asked()).toBe(3);
+    });
+
+    it('is UNAVAILABLE for a client that tries replicas itself, so that it tries another', async () => {
+      const { address, asked } = await startBreaker(Infinity, how);
+      const client = loopback.expert(address, { retries: false });
+      expect(await failureOf(client.call.evaluate(request()))).toMatchObject({ code: 'UNAVAILABLE' });
+      expect(asked()).toBe(1);
+    });
+  },
+);
+
+it('a call that a server ends as a fault of its protocol is not asked for again', async () => {
+  const { address, asked } = await startBreaker(Infinity, { closes: constants.NGHTTP2_PROTOCOL_ERROR });
+  const error = await failureOf(loopback.expert(address).call.evaluate(request()));
+  expect(error).toMatchObject({ code: 'INTERNAL' });
+  expect(asked()).toBe(1);
 });
 
 describe('a client that tries replicas itself', () => {

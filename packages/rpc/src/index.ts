@@ -1,6 +1,9 @@
 export { startServer, DEFAULT_LIMITS } from './start-server';
 export type { RpcServer, RpcServerOptions, ServerLimits } from './start-server';
 export type { DrainOptions } from './drain';
+export { drainingError } from './draining-error';
+export { InFlight } from './in-flight';
+export type { PendingCall } from './in-flight';
 export { bindService } from './bind-service';
 export type { Handlers, ServiceBinding, StreamHandler, UnaryHandler } from './bind-service';
 export type { CallContext } from './call-context';

@@ -57,11 +57,12 @@ function decode(error: ServiceError): DmoermError {
 }
 
 /**
- * Whether a call ended before any server said how: its stream was closed without a status, as Node does to one that comes in the very moment in
- * which a connection is closed. grpc-js calls that INTERNAL, but nobody's handler failed.
+ * Whether a call ended before any server said how: its stream was closed without a status (code 0), as Node does to one that comes in the
+ * very moment in which a connection is closed, or broke (code 2), as for a write to a connection that is gone, or could not be begun. grpc-js calls
+ * all of that INTERNAL, but nobody's handler failed.
  */
 export function endedWithoutStatus({ code, details, metadata }: ServiceError): boolean {
-  const closed = /^Received RST_STREAM with code 0 /.test(details);
+  const closed = /^Received RST_STREAM with code [02] |^Failed to start HTTP\/2 stream /.test(details);
   return closed && codeName(code) === 'INTERNAL' && !hasDetails(metadata);
 }
 

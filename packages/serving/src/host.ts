@@ -20,6 +20,7 @@ export interface Service {
 export interface HostConfig extends SecurityConfig {
   readonly bundle: string;
   readonly reflection: boolean;
+  readonly healthListen: string | null;
   readonly maxConnections: number;
   readonly lameDuckMs: number;
   readonly graceMs: number;

@@ -1,8 +1,13 @@
+export { openAccess } from './access-file';
+export type { AccessFromFile } from './access-file';
+export { Admission } from './admission';
+export type { AdmissionLimits } from './admission';
 export { createHost } from './host';
 export type { HostConfig, HostParts, Service } from './host';
-export { peerTls } from './security';
-export type { PeerConfig } from './security';
-export { SERVICE_OPTIONS } from './options';
+export { checkSecurity, peerTls } from './security';
+export type { PeerConfig, SecurityConfig } from './security';
+export { PROCESS_OPTIONS, SERVICE_OPTIONS } from './options';
+export { Quotas } from './quotas';
 export { writeReadyFile } from './ready-file';
 export type { Readiness } from './ready-file';
 export { Revisions } from './revisions';

@@ -13,28 +13,12 @@ function memory(): number {
 const file = z.string().min(1).nullable();
 const address = z.string().regex(/^.+:\d{1,5}$/, 'must be host:port');
 
-/** Settings that every service has; spread into its own definition. */
-export const SERVICE_OPTIONS = {
-  bundle: {
-    schema: z.string().min(1),
-    default: 'default',
-    why: 'The bundle to serve: a directory, a digest or a known name.',
-  },
-  cacheDir: {
-    schema: z.string().min(1),
-    default: join(homedir(), '.cache', 'dmoerm'),
-    env: 'DMOERM_CACHE',
-    why: 'Where base models are kept that bundles refer to by digest.',
-  },
-  maxBundleBytes: {
-    schema: z.int().positive(),
-    default: Math.floor(memory() / 2),
-    why: 'Memory for resident revisions, bytes; a load beyond it evicts idle ones or is refused. Default: half of what there is.',
-  },
+/** Settings that every process has which listens; spread into its own definition. */
+export const PROCESS_OPTIONS = {
   listen: {
     schema: address,
     default: '127.0.0.1:0',
-    why: 'Address of the gRPC server; port 0 takes a free one. 0.0.0.0 serves other machines.',
+    why: 'Address of the server; port 0 takes a free one. 0.0.0.0 serves other machines.',
   },
   tlsCert: {
     schema: file,
@@ -57,11 +41,6 @@ export const SERVICE_OPTIONS = {
     default: false,
     why: 'Whether to listen to other machines without TLS or without identities.',
   },
-  healthListen: {
-    schema: address.nullable(),
-    default: null,
-    why: 'Address for the health service alone, in plaintext, for probes that speak no TLS; null: none.',
-  },
   readyFile: {
     schema: z.string().min(1).nullable(),
     default: null,
@@ -83,16 +62,6 @@ export const SERVICE_OPTIONS = {
     default: 1,
     why: "Share of new traces that are recorded; a caller's decision wins.",
   },
-  reflection: {
-    schema: z.boolean(),
-    default: true,
-    why: 'Whether tools such as grpcurl may ask for the services; switch it off where strangers can call.',
-  },
-  maxConnections: {
-    schema: z.int().min(1),
-    default: DEFAULT_LIMITS.maxConnections,
-    why: 'Connections at once; more are closed at once. Each takes a file descriptor and some 100 KB.',
-  },
   lameDuckMs: {
     schema: z.int().min(0),
     default: 1000,
@@ -102,5 +71,41 @@ export const SERVICE_OPTIONS = {
     schema: z.int().min(3000),
     default: 30_000,
     why: 'From SIGTERM to the end of the process, milliseconds; as long as the longest batch takes, and 10 s more.',
+  },
+} as const satisfies Record<string, ConfigOption>;
+
+/** Settings that every service has which serves a bundle over gRPC; spread into its own definition. */
+export const SERVICE_OPTIONS = {
+  bundle: {
+    schema: z.string().min(1),
+    default: 'default',
+    why: 'The bundle to serve: a directory, a digest or a known name.',
+  },
+  cacheDir: {
+    schema: z.string().min(1),
+    default: join(homedir(), '.cache', 'dmoerm'),
+    env: 'DMOERM_CACHE',
+    why: 'Where base models are kept that bundles refer to by digest.',
+  },
+  maxBundleBytes: {
+    schema: z.int().positive(),
+    default: Math.floor(memory() / 2),
+    why: 'Memory for resident revisions, bytes; a load beyond it evicts idle ones or is refused. Default: half of what there is.',
+  },
+  ...PROCESS_OPTIONS,
+  healthListen: {
+    schema: address.nullable(),
+    default: null,
+    why: 'Address for the health service alone, in plaintext, for probes that speak no TLS; null: none.',
+  },
+  reflection: {
+    schema: z.boolean(),
+    default: true,
+    why: 'Whether tools such as grpcurl may ask for the services; switch it off where strangers can call.',
+  },
+  maxConnections: {
+    schema: z.int().min(1),
+    default: DEFAULT_LIMITS.maxConnections,
+    why: 'Connections at once; more are closed at once. Each takes a file descriptor and some 100 KB.',
   },
 } as const satisfies Record<string, ConfigOption>;

@@ -3,7 +3,7 @@ import type { ConfigDefinition, ConfigOf, ConfigOption } from '@dmoerm/config';
 import { DmoermError } from '@dmoerm/core';
 import { logger, startTelemetry } from '@dmoerm/telemetry';
 import type { Service } from './host';
-import type { SERVICE_OPTIONS } from './options';
+import type { PROCESS_OPTIONS } from './options';
 import { writeReadyFile } from './ready-file';
 
 /** Wrong use: flags, files or a bundle that the caller can repair. */
@@ -15,7 +15,7 @@ const EXIT_FAILED = 1;
  * A service that cannot start prints why and exits with 2 (wrong settings, or
  * no such bundle) or 1.
  */
-export async function runService<O extends Readonly<Record<string, ConfigOption>> & typeof SERVICE_OPTIONS>(
+export async function runService<O extends Readonly<Record<string, ConfigOption>> & typeof PROCESS_OPTIONS>(
   definition: ConfigDefinition<O>,
   create: (config: ConfigOf<ConfigDefinition<O>>) => Service,
 ): Promise<void> {
@@ -34,7 +34,7 @@ export async function runService<O extends Readonly<Record<string, ConfigOption>
   }
 }
 
-async function live<C extends ConfigOf<ConfigDefinition<typeof SERVICE_OPTIONS>>>(
+async function live<C extends ConfigOf<ConfigDefinition<typeof PROCESS_OPTIONS>>>(
   name: string,
   config: C,
   create: (config: C) => Service,

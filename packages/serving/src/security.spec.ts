@@ -8,7 +8,6 @@ const OPEN: SecurityConfig = {
   tlsClientCa: null,
   accessFile: null,
   insecure: false,
-  healthListen: null,
 };
 const TLS = { tlsCert: 'a.crt', tlsKey: 'a.key' };
 const EVERYWHERE = { listen: '0.0.0.0:50051' };

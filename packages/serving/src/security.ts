@@ -10,7 +10,6 @@ export interface SecurityConfig {
   readonly tlsClientCa: string | null;
   readonly accessFile: string | null;
   readonly insecure: boolean;
-  readonly healthListen: string | null;
 }
 
 /**

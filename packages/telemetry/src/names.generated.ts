@@ -163,6 +163,69 @@ export const METRICS = {
     help: 'Bundles refused at load, by the reason of the error.',
     labelNames: ['outcome'],
   },
+  /** Steps that `dmoerm train` has made of a unit (`task/capability`), those before a restart too. */
+  trainingStep: {
+    name: 'dmoerm_training_step',
+    type: 'gauge',
+    help: 'Steps that `dmoerm train` has made of a unit (`task/capability`), those before a restart too.',
+    labelNames: ['unit'],
+  },
+  /** Pairs that a unit has learned from in this process; of a language model, sequences. */
+  trainingExamples: {
+    name: 'dmoerm_training_examples_total',
+    type: 'counter',
+    help: 'Pairs that a unit has learned from in this process; of a language model, sequences.',
+    labelNames: ['unit'],
+  },
+  /** Loss of the last step, a mean over its prompts. */
+  trainingLoss: {
+    name: 'dmoerm_training_loss',
+    type: 'gauge',
+    help: 'Loss of the last step, a mean over its prompts.',
+    labelNames: ['unit'],
+  },
+  /** Norm of the last step's gradient, before it was clipped. */
+  trainingGradientNorm: {
+    name: 'dmoerm_training_gradient_norm',
+    type: 'gauge',
+    help: "Norm of the last step's gradient, before it was clipped.",
+    labelNames: ['unit'],
+  },
+  /** Learning rate of the last step. */
+  trainingLearningRate: {
+    name: 'dmoerm_training_learning_rate',
+    type: 'gauge',
+    help: 'Learning rate of the last step.',
+    labelNames: ['unit'],
+  },
+  /** Loss on validation at the last evaluation. */
+  trainingValidationLoss: {
+    name: 'dmoerm_training_validation_loss',
+    type: 'gauge',
+    help: 'Loss on validation at the last evaluation.',
+    labelNames: ['unit'],
+  },
+  /** Share of the validation pairs that are decided as their label says, at the last evaluation; a language model has none. */
+  trainingValidationAccuracy: {
+    name: 'dmoerm_training_validation_accuracy',
+    type: 'gauge',
+    help: 'Share of the validation pairs that are decided as their label says, at the last evaluation; a language model has none.',
+    labelNames: ['unit'],
+  },
+  /** Share of the unit's epochs that is done; 1 when it has stopped, early or not. */
+  trainingProgressRatio: {
+    name: 'dmoerm_training_progress_ratio',
+    type: 'gauge',
+    help: "Share of the unit's epochs that is done; 1 when it has stopped, early or not.",
+    labelNames: ['unit'],
+  },
+  /** Time to the end of the unit's last epoch at the pace since the process began to learn it; stopping early is sooner. */
+  trainingRemainingSeconds: {
+    name: 'dmoerm_training_remaining_seconds',
+    type: 'gauge',
+    help: "Time to the end of the unit's last epoch at the pace since the process began to learn it; stopping early is sooner.",
+    labelNames: ['unit'],
+  },
 } as const;
 
 /** Every span attribute of our own. */

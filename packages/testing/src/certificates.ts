@@ -15,6 +15,8 @@ export interface CertificateOptions {
   readonly names: readonly string[];
   /** Default both. */
   readonly usages?: readonly ('server' | 'client')[];
+  /** The subject's organization, which Kubernetes takes for a group of users. */
+  readonly organization?: string;
   /** Days from now; default -1 to 1. */
   readonly days?: readonly [number, number];
 }
@@ -103,13 +105,13 @@ interface Signer {
 }
 
 function sign(
-  { names, usages = ['server', 'client'], days = [-1, 1] }: CertificateOptions,
+  { names, usages = ['server', 'client'], organization, days = [-1, 1] }: CertificateOptions,
   subject: { readonly name: string; readonly publicKey: webcrypto.CryptoKey },
   signer: Signer,
 ): Promise<x509.X509Certificate> {
   return x509.X509CertificateGenerator.create({
     serialNumber: nextSerial(),
-    subject: `CN=${subject.name}`,
+    subject: `CN=${subject.name}${organization === undefined ? '' : `,O=${organization}`}`,
     issuer: signer.name,
     ...validity(days),
     signingKey: signer.keys.privateKey,

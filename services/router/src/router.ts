@@ -1,11 +1,9 @@
 import { DmoermError } from '@dmoerm/core';
 import type { rewardV1 } from '@dmoerm/protos';
 import type { CallContext } from '@dmoerm/rpc';
-import type { Lease, Revisions } from '@dmoerm/serving';
+import type { Admission, Lease, Quotas, Revisions } from '@dmoerm/serving';
 import { ATTRIBUTES, metrics, tracer } from '@dmoerm/telemetry';
 import { trace } from '@opentelemetry/api';
-import type { Admission } from './admission';
-import type { Quotas } from './quotas';
 import type { ChunkLimits } from './chunk';
 import { recordEvaluations } from './evaluation-events';
 import { fanOut } from './fanout';

@@ -1,13 +1,11 @@
 import { bytesUnder } from '@dmoerm/bundle';
 import { createOnnxRunner } from '@dmoerm/onnx';
 import { aggregatorV1 } from '@dmoerm/protos';
-import { Revisions, createHost, peerTls } from '@dmoerm/serving';
+import { Admission, Quotas, Revisions, createHost, peerTls } from '@dmoerm/serving';
 import type { RevisionSource, Service } from '@dmoerm/serving';
-import { Admission } from './admission';
 import type { RouterConfig } from './config';
 import { ExpertPools } from './expert-pools';
 import { bindRewardService } from './handler';
-import { Quotas } from './quotas';
 import { Router } from './router';
 import { Replicas } from './replicas/replicas';
 import { loadRouterModel } from './router-model';

@@ -89,6 +89,7 @@ async function underLoad(
   let over = false;
   let answered = 0;
   let wrong = 0;
+  let degraded = 0;
   const failures = new Map<string, number>();
   const fail = (reason: string): void => void failures.set(reason, (failures.get(reason) ?? 0) + 1);
   const callers = Array.from({ length: CALLERS }, async () => {
@@ -96,6 +97,7 @@ async function underLoad(
       try {
         for (const result of await ask()) {
           if (result.type !== 'scored') fail(result.error.reason);
+          else if (result.candidates.some((one) => one.type === 'score' && one.degraded)) degraded++;
           else if (oracle.get(keyOf(result)) !== bitsOf(result)) wrong++;
           else answered++;
         }
@@ -112,8 +114,8 @@ async function underLoad(
   const failed = [...failures.values()].reduce((a, b) => a + b, 0);
   const reasons = [...failures].map(([reason, count]) => `${count} ${reason}`).join(', ');
   return {
-    holds: failed === 0 && wrong === 0 && answered > 0,
-    figure: `${swaps} swaps: ${answered} items as their revision, ${wrong} mixed, ${failed} failed${reasons === '' ? '' : ` (${reasons})`}`,
+    holds: failed === 0 && wrong === 0 && degraded === 0 && answered > 0,
+    figure: `${swaps} swaps: ${answered} items as their revision, ${wrong} mixed, ${degraded} degraded, ${failed} failed${reasons === '' ? '' : ` (${reasons})`}`,
   };
 }
 

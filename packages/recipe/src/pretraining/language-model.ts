@@ -5,6 +5,7 @@ import type { BaseModel } from '@dmoerm/weights';
 import { createRandom, shuffle } from '@dmoerm/core';
 import { readCheckpoint, writeCheckpoint } from '../training/checkpoint';
 import { learningRate } from '../training/schedule';
+import { Pace, showProgress } from '../training/gauges';
 import { MetricsFile } from '../training/metrics';
 import type { Scratch } from '../training/recipe';
 
@@ -50,6 +51,7 @@ export async function trainLanguageModel(
     const stepsPerEpoch = Math.ceil(train.length / perStep);
     const total = config.epochs * stepsPerEpoch;
     const epochTokens = train.reduce((sum, { length }) => sum + length, 0);
+    const pace = new Pace(total);
     let saved = performance.now();
     let loss = NaN;
     const save = async (): Promise<void> => {
@@ -67,6 +69,7 @@ export async function trainLanguageModel(
       const order = shuffle(train, createRandom(seed * 1000 + epoch));
       for (let at = step % stepsPerEpoch; at < stepsPerEpoch; at++) {
         const begin = performance.now();
+        pace.begin(step);
         const sequences = order.slice(at * perStep, (at + 1) * perStep);
         const result = await learnStep(trainer, sequences, step);
         step++;
@@ -79,19 +82,21 @@ export async function trainLanguageModel(
         });
         metrics.add({
           type: 'step',
-          unit: 'language_model',
+          unit: UNIT,
           step,
           epoch,
           loss: result.loss,
           gradient_norm: norm,
           learning_rate: rate,
           rows_per_second: Math.round(result.tokens / ((performance.now() - begin) / 1e3)),
+          examples: sequences.length,
         });
+        showProgress(UNIT, pace.at(step));
         options.onProgress?.(epochTokens * (step / stepsPerEpoch), epochTokens * config.epochs);
         if ((performance.now() - saved) / 1e3 >= options.checkpointSeconds) await save();
       }
       loss = await validate(trainer, options.valid);
-      metrics.add({ type: 'valid', unit: 'language_model', step, epoch, loss, accuracy: NaN });
+      metrics.add({ type: 'valid', unit: UNIT, step, epoch, loss, accuracy: NaN });
       await save();
     }
     return { trainer, loss: Number.isNaN(loss) ? await validate(trainer, options.valid) : loss };
@@ -101,6 +106,8 @@ export async function trainLanguageModel(
   }
 }
 
+/** Its name among the units. */
+const UNIT = 'language_model';
 const SCHEDULE = { epochs: 1, prompts_per_step: 1, warmup: 0.03, weight_decay: 0, clip: 1, patience: 1 };
 
 async function learnStep(

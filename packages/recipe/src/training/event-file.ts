@@ -19,15 +19,18 @@ export class EventFile {
   }
 }
 
+/** What says where on the curves one is. */
+const NO_CURVES = new Set(['step', 'epoch', 'examples']);
+
 function toRecord(metric: Metric): Buffer {
-  const { type, unit, step, epoch: _, ...values } = metric;
+  const { type, unit, step } = metric;
   const writer = new BinaryWriter();
   writer.tag(1, WireType.Bit64).double(Date.now() / 1e3);
   writer.tag(2, WireType.Varint).int64(step);
   writer.tag(5, WireType.LengthDelimited).fork();
-  for (const [name, value] of Object.entries(values)) {
+  for (const [name, value] of Object.entries(metric)) {
     // A language model has no accuracy.
-    if (!Number.isFinite(value)) continue;
+    if (NO_CURVES.has(name) || typeof value !== 'number' || !Number.isFinite(value)) continue;
     const tag = type === 'valid' ? `${unit}/validation_${name}` : `${unit}/${name}`;
     writer.tag(1, WireType.LengthDelimited).fork();
     writer.tag(1, WireType.LengthDelimited).string(tag).tag(2, WireType.Bit32).float(value).join();

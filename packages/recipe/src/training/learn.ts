@@ -13,6 +13,7 @@ import {
 } from './checkpoint';
 import { epochChunks, splitRows, type Chunk } from './chunks';
 import type { EncodedGroup } from './encode';
+import { DONE, Pace, showProgress, type Progress } from './gauges';
 import { MetricsFile } from './metrics';
 import type { Schedule } from './recipe';
 import { learningRate } from './schedule';
@@ -93,13 +94,19 @@ class Run {
     // Where training began is a candidate too: an expert is never worse on validation than its probe.
     if (restored === null) for (const i of learners.keys()) await this.evaluate(i, 0, false);
     const epochRows = train.reduce((sum, { rows }) => sum + rows, 0);
+    const pace = new Pace(schedule.epochs * epochRows);
     for (let epoch = start.epoch; epoch < schedule.epochs; epoch++) {
       const chunks = epochChunks(train, schedule.prompts_per_step, seed * 1000 + epoch);
       let rows = epoch * epochRows;
       for (const [c, chunk] of chunks.entries()) {
-        if (epoch > start.epoch || c >= start.chunk) await this.step(chunk, epoch, c);
+        const isNew = epoch > start.epoch || c >= start.chunk;
+        if (isNew) {
+          pace.begin(rows);
+          await this.step(chunk, epoch, c);
+        }
         rows += chunk.reduce((sum, group) => sum + group.rows, 0);
         this.o.onProgress?.(rows, schedule.epochs * epochRows);
+        if (isNew) this.showProgress(pace.at(rows));
         if ((performance.now() - this.saved) / 1e3 >= this.o.checkpointSeconds) await this.save(epoch, c + 1);
       }
       for (const i of learners.keys()) await this.evaluate(i, epoch, true);
@@ -131,6 +138,7 @@ class Run {
       }
     for (const i of active) {
       const before = this.progress[i] as LearnerProgress;
+      const { index = -1, unit = '' } = learners[i] ?? {};
       const step = before.step + 1;
       const rate = learningRate(schedule, step, schedule.epochs * (this.stepsPerEpoch[i] ?? 1));
       const headFactor =
@@ -152,17 +160,24 @@ class Run {
       this.progress[i] = { ...before, step };
       this.metrics?.add({
         type: 'step',
-        unit: learners[i]?.unit ?? '',
+        unit,
         step,
         epoch,
         loss: losses.get(i) ?? NaN,
         gradient_norm: norm,
         learning_rate: rate,
         rows_per_second: Math.round(rows / ((performance.now() - begin) / 1e3)),
+        examples: chunk.reduce((sum, { pairs }) => sum + (pairs.get(index)?.length ?? 0), 0),
       });
       const every = Math.max(EVALUATION.steps, Math.ceil(EVALUATION.epochs * (this.stepsPerEpoch[i] ?? 1)));
       if (step % every === 0) await this.evaluate(i, epoch, false);
     }
+  }
+
+  /** Experts that have stopped early are done, whatever the others still do. */
+  private showProgress(progress: Progress): void {
+    for (const [i, { unit }] of this.o.learners.entries())
+      showProgress(unit, this.progress[i]?.done === true ? DONE : progress);
   }
 
   /** The pairs of some experts on some prompts of a chunk; a pair weighs so that the chunk's prompts weigh the same. */
@@ -252,6 +267,7 @@ class Run {
   }
 
   private async finish(): Promise<Learned[]> {
+    this.showProgress(DONE);
     const learned: Learned[] = [];
     for (const [i, { unit }] of this.o.learners.entries()) {
       const { step, best } = this.progress[i] as LearnerProgress;

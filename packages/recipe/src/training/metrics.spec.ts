@@ -16,6 +16,7 @@ const step = (n: number): Metric => ({
   gradient_norm: 2,
   learning_rate: 0.5,
   rows_per_second: 8,
+  examples: 16,
 });
 
 /** Scalars of an event file: step and value by tag. */

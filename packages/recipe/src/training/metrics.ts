@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventFile } from './event-file';
+import { showMetric } from './gauges';
 
 /** A step of a learner, or an evaluation. */
 export type Metric =
@@ -14,6 +15,8 @@ export type Metric =
       readonly gradient_norm: number;
       readonly learning_rate: number;
       readonly rows_per_second: number;
+      /** Pairs that it learned from; of a language model, sequences. */
+      readonly examples: number;
     }
   | {
       readonly type: 'valid';
@@ -29,7 +32,7 @@ export const METRICS = 'metrics.jsonl';
 /** The same as TensorBoard events. */
 export const EVENTS = 'events.out.tfevents.1';
 
-/** Metrics as JSON lines and as TensorBoard events, to be watched while they grow. */
+/** Metrics as JSON lines, as TensorBoard events and on the process's Prometheus page, to be watched while they grow. */
 export class MetricsFile {
   private readonly file: string;
   private readonly events: EventFile;
@@ -56,5 +59,6 @@ export class MetricsFile {
   add(metric: Metric): void {
     appendFileSync(this.file, `${JSON.stringify(metric)}\n`);
     this.events.add(metric);
+    showMetric(metric);
   }
 }

@@ -1,5 +1,8 @@
-"""ms-swift: ``--external_plugins .../dmoerm/adapters/ms_swift.py --reward_funcs dmoerm``, with ``DMOERM_TARGET=router:50051``.
+"""ms-swift: ``--external_plugins plugin.py --reward_funcs dmoerm`` with ``DMOERM_TARGET=router:50051``; plugin.py says
 
+import dmoerm.adapters.ms_swift
+
+Not this file itself: ms-swift puts a plugin's folder first on Python's path, and the modules beside this one are named as trainers are.
 Each step runs in an event loop of its own; the client keeps a channel per loop.
 """
 
@@ -10,8 +13,8 @@ from typing import Any
 
 from swift.rewards import AsyncORM, orms
 
-from dmoerm.adapters._shared import async_client, target_of
-from dmoerm.items import Item
+from ..items import Item
+from ._shared import async_client, target_of
 
 
 class Dmoerm(AsyncORM):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""verl: ``reward.custom_reward_function.path=.../dmoerm/adapters/verl.py`` with ``name=compute_score`` and
+"""verl: ``reward.custom_reward_function.path=pkg://dmoerm.adapters.verl`` (or this file's path) with ``name=compute_score`` and
 ``+reward.custom_reward_function.reward_kwargs.target=router:50051`` (older versions: without ``reward.``).
 
 verl does not pass the prompt: it is read from ``extra_info[prompt_key]``, text or messages.

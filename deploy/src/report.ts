@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 
 /** What was found, said at once and kept. */
@@ -13,11 +12,13 @@ export class Report {
     process.stdout.write(`${holds ? 'ok     ' : 'FAILED '} ${says} ${JSON.stringify(figures)}\n`);
   }
 
-  /** Writes JSON lines to `file`, says how many held, and returns the exit status. */
-  end(file: string | undefined): number {
+  /**
+   * Writes JSON lines to `file`, says how many held, and returns the exit status.
+   * @param versions of what it was found with.
+   */
+  end(file: string | undefined, versions: Readonly<Record<string, string>>): number {
     const { records, failed } = this;
-    const podman = execFileSync('podman', ['--version'], { encoding: 'utf8' }).trim();
-    const lines = [{ machine: { podman, node: process.version } }, ...records];
+    const lines = [{ machine: { ...versions, node: process.version } }, ...records];
     if (file !== undefined) writeFileSync(file, lines.map((one) => `${JSON.stringify(one)}\n`).join(''));
     process.stdout.write(`${records.length - failed} passed, ${failed} failed\n`);
     return failed === 0 ? 0 : 1;
