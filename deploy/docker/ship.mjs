@@ -66,7 +66,7 @@ function copy(from, wanted) {
 function isOurs(path) {
   if (/\.spec\.js$|spec-|\.map$|\.d\.ts$/.test(path)) return false;
   return (
-    /^(package\.json|index\.js|(dist|bin)(\/.*)?)$/.test(path) ||
+    /^(package\.json|index\.js|openapi\.yaml|(dist|bin)(\/.*)?)$/.test(path) ||
     /^(build(\/Release(\/.*\.node)?)?|src(\/gen(\/descriptors\.binpb)?)?)$/.test(path)
   );
 }

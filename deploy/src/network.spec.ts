@@ -40,7 +40,7 @@ describe('the network policies', () => {
     ['Prometheus -> router', prometheus, router, 9464],
     ['Prometheus -> expert', prometheus, expert, 9464],
     ['Prometheus -> aggregator', prometheus, aggregator, 9464],
-    ['Prometheus -> gateway', prometheus, gateway, 8080],
+    ['Prometheus -> gateway', prometheus, gateway, 9464],
     ['kubelet -> router', node, router, 50052],
     ['kubelet -> expert', node, expert, 50052],
     ['kubelet -> aggregator', node, aggregator, 50052],
@@ -65,6 +65,7 @@ describe('the network policies', () => {
     ['aggregator -> expert', aggregator, expert, 50051],
     ['Prometheus -> the API of an expert', prometheus, expert, 50051],
     ['a trainer -> metrics', trainer, router, 9464],
+    ['a trainer -> metrics of the gateway', trainer, gateway, 9464],
     ['an expert -> the internet', expert, internet, 443],
     ['the internet -> router', internet, router, 50051],
   ])('do not let %s', (_, from, to, port) => {

@@ -52,12 +52,14 @@ export const RULES: Readonly<Record<string, Rule>> = {
     ofKind(objects, 'Deployment').flatMap((deployment) => {
       const [container] = podOf(deployment).spec.containers;
       const health = container?.ports?.find(({ name }) => name === 'health')?.containerPort;
+      const scheme =
+        settingsOf(objects, deployment.metadata.name)['tlsCert'] === undefined ? 'HTTP' : 'HTTPS';
       const asked = (['startupProbe', 'livenessProbe', 'readinessProbe'] as const).map(
         (probe) => container?.[probe],
       );
       const expected =
         container?.name === 'gateway'
-          ? ['/healthz', '/healthz', '/readyz'].map((path) => ({ httpGet: { path, port: 'http' } }))
+          ? ['/healthz', '/healthz', '/readyz'].map((path) => ({ httpGet: { path, port: 'http', scheme } }))
           : ['liveness', 'liveness', 'readiness'].map((service) => ({ grpc: { port: health, service } }));
       return asked.flatMap((probe, i) => differs(probe, expected[i] ?? {}).map(at(deployment.metadata.name)));
     }),

@@ -1,6 +1,7 @@
 import type { ConfigOption } from '@dmoerm/config';
 import { AGGREGATOR_CONFIG } from '@dmoerm/service-aggregator';
 import { EXPERT_CONFIG } from '@dmoerm/service-expert';
+import { GATEWAY_CONFIG } from '@dmoerm/service-gateway';
 import { ROUTER_CONFIG } from '@dmoerm/service-router';
 import { z } from 'zod';
 
@@ -9,6 +10,7 @@ export const SERVICES = {
   router: ROUTER_CONFIG,
   expert: EXPERT_CONFIG,
   aggregator: AGGREGATOR_CONFIG,
+  gateway: GATEWAY_CONFIG,
 } as const;
 
 /** Settings that the chart makes from other values, for all services and for one. */
@@ -21,6 +23,8 @@ const OWN = {
   router: ['expert', 'taskExperts', 'aggregator', 'peerCa'],
   expert: ['tasks', 'threads'],
   aggregator: [],
+  // Its certificate proves who it is; a token in a ConfigMap would be no secret.
+  gateway: ['router', 'routerToken', 'peerCa', 'playground'],
 } as const;
 
 /** JSON schema of the settings of a service that values may hold, from the service's own definition. */

@@ -38,6 +38,7 @@ describe('the schema of values', () => {
     ['a misspelt key', 'router: { replica: 3 }'],
     ['a misspelt key at the top', 'routr: { replicas: 3 }'],
     ['a setting that the service does not have', 'router: { settings: { maxItem: 3 } }'],
+    ['a token of the gateway in clear', 'gateway: { settings: { routerToken: dmoerm_secret } }'],
     ['a setting of the wrong type', 'router: { settings: { maxItems: many } }'],
     ['a setting that the chart makes', 'expertDefaults: { settings: { listen: "0.0.0.0:1" } }'],
     ['no replica', 'aggregator: { replicas: 0 }'],
@@ -72,7 +73,7 @@ describe('the schema of values', () => {
     expect(accepts(merged(defaults, parse(text)))).toBe(false);
   });
 
-  it.each(['router', 'expert', 'aggregator'] as const)(
+  it.each(['router', 'expert', 'aggregator', 'gateway'] as const)(
     'knows the settings of the %s (npm run render -w deploy)',
     (service) => {
       expect(schema.definitions[`${service}Settings`]).toEqual(settingsSchema(service));

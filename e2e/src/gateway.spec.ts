@@ -44,7 +44,7 @@ let client: Client;
 beforeAll(async () => {
   logger.level = 'silent';
   await createSpecBundle(bundle, folder);
-  served = await serve(bundle, folder, [], QUICK_END);
+  served = await serve(bundle, folder, ['--http', '127.0.0.1:0'], QUICK_END);
   ({ address: router } = await services.router(bundle, folder, peers()));
   ({ base } = await services.gateway(router));
   client = createClient({ address: served.addresses.router });
@@ -223,6 +223,11 @@ describe('what the gateway answers', () => {
     }
   });
 
+  it('`dmoerm serve --http` starts one beside the router, and its ready file names it', async () => {
+    const { json } = await post('/slime', undefined, `http://${served.addresses.gateway}`);
+    expect(json).toBe((await post('/slime')).json);
+  });
+
   it('says how it is, and what it answers', async () => {
     for (const path of ['/healthz', '/readyz', '/openapi.json'])
       expect((await documented.ask(base, { method: 'GET', path })).status).toBe(200);
@@ -368,7 +373,7 @@ describe('what it refuses', () => {
     const { address } = await services.gateway(router, ['--body-timeout-ms', '500']);
     const socket = connect(Number(address.split(':')[1]), '127.0.0.1');
     socket.write(
-      'POST /slime HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+      'POST /slime HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
     );
     const [answer] = (await once(socket, 'data')) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 408 /);
@@ -420,10 +425,11 @@ describe('a trainer never gets a number for what has no reward', () => {
     for (const path of TRAINERS) expect((await post(path)).status).toBe(200);
   });
 
-  it.each(Object.keys(BODIES))('%s: nobody at the router', async (path) => {
+  it('nobody at the router', async () => {
     const { base: lonely } = await services.gateway(NOBODY, ['--deadline-ms', '1500'], false);
-    const reply = await post(path, undefined, lonely);
-    expect([reply.status, Number(reply.headers.get('retry-after'))]).toEqual([503, expect.any(Number)]);
+    const replies = await Promise.all(Object.keys(BODIES).map((path) => post(path, undefined, lonely)));
+    for (const { status, headers } of replies)
+      expect([status, headers.get('retry-after')]).toEqual([503, expect.stringMatching(/^\d+$/)]);
     expect((await documented.ask(lonely, { method: 'GET', path: '/v1/model' })).status).toBe(503);
     expect((await documented.ask(lonely, { method: 'GET', path: '/readyz' })).status).toBe(503);
     expect((await documented.ask(lonely, { method: 'GET', path: '/healthz' })).status).toBe(200);
@@ -534,6 +540,17 @@ describe('identities', () => {
     expect((await post('/slime', undefined, known)).status).toBe(200);
   });
 
+  it('`dmoerm serve --http` beside a router that knows identities: the gateway is one of them', async () => {
+    const env = { ...QUICK_END, DMOERM_GATEWAY_ROUTER_TOKEN: tokens.gateway };
+    const mesh = await serve(bundle, folder, ['--access-file', access, '--http', '127.0.0.1:0'], env);
+    const ask = (headers: Readonly<Record<string, string>>): Promise<Reply> =>
+      documented.ask(`http://${mesh.addresses.gateway}`, { path: '/slime', body: BODIES['/slime'], headers });
+    expect((await ask({ authorization: `Bearer ${tokens['team-b']}` })).status).toBe(200);
+    expect((await ask({})).status).toBe(401);
+    mesh.child.kill('SIGTERM');
+    expect(await exitStatus(mesh.child)).toBe(0);
+  });
+
   it('TLS, with a client certificate in place of a token', async () => {
     const authority = await createAuthority(folder, 'gateway');
     const { certificate, key } = await authority.issue('server', { names: ['IP:127.0.0.1'] });
@@ -588,6 +605,19 @@ describe('browsers', () => {
     expect((await fetch(`${base}/v1/score`, preflight)).status).toBe(404);
     expect((await fetch(`${open}/v1/score`, preflight)).status).toBe(204);
   });
+
+  it.each([...Object.keys(BODIES), '/v1/model'])(
+    '%s: a page that makes its own name point at this machine is not let in',
+    async (path) => {
+      const asked = path === '/v1/model' ? ({ method: 'GET', path } as const) : { path, body: BODIES[path] };
+      const { host } = new URL(base);
+      for (const [name, status] of [
+        ['evil.example', 403],
+        [host.replace('127.0.0.1', 'localhost'), 200],
+      ] as const)
+        expect((await documented.ask(base, { ...asked, headers: { host: name } })).status).toBe(status);
+    },
+  );
 
   it('the playground is served where it is built', async () => {
     const page = join(folder, 'page');

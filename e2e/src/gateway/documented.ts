@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { readDocument } from '@dmoerm/service-gateway';
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 
@@ -18,9 +21,14 @@ export interface Ask {
   readonly signal?: AbortSignal;
 }
 
+interface DocumentedHeader {
+  readonly $ref?: string;
+  readonly required?: boolean;
+  readonly schema?: object;
+}
 interface DocumentedResponse {
   readonly $ref?: string;
-  readonly headers?: Readonly<Record<string, { $ref?: string; required?: boolean; schema?: object }>>;
+  readonly headers?: Readonly<Record<string, DocumentedHeader>>;
 }
 type Paths = Readonly<
   Record<
@@ -54,46 +62,59 @@ export class Documented {
 
   /** Makes a request. @throws Error if the answer is not as the document says. */
   async ask(base: string, { method = 'POST', path, body, headers, signal }: Ask): Promise<Reply> {
-    const response = await fetch(`${base}${path}`, {
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    // Not fetch: it does not let its callers choose the host's name.
+    const sent = request(`${base}${path}`, {
       method,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      headers: {
+        ...(text !== undefined && {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(text),
+        }),
+        ...headers,
+      },
       ...(signal !== undefined && { signal }),
     });
-    const text = await response.text();
-    const reply = { status: response.status, headers: response.headers, json: JSON.parse(text) as unknown };
+    sent.end(text);
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const got = await json(response);
+    const reply = {
+      status: response.statusCode ?? 0,
+      headers: new Headers(response.headers as Record<string, string>),
+      json: got,
+    };
     this.check(method, path.split('?')[0] ?? '', reply);
     return reply;
   }
 
-  private check(method: string, path: string, { status, headers, json }: Reply): void {
+  private check(method: string, path: string, { status, headers, json: got }: Reply): void {
     const operation = this.content.paths[path]?.[method.toLowerCase()];
     if (operation === undefined) throw new Error(`${method} ${path} is not documented`);
     const steps = ['paths', path, method.toLowerCase(), 'responses', `${status}`];
     const named = operation.responses[status];
     if (named === undefined)
-      throw new Error(`${operation.operationId} answers ${status}, undocumented: ${JSON.stringify(json)}`);
+      throw new Error(`${operation.operationId} answers ${status}, undocumented: ${JSON.stringify(got)}`);
     const at = named.$ref?.slice(2) ?? steps.map(escape).join('/');
-    const response = (named.$ref === undefined ? named : this.component(named.$ref)) as DocumentedResponse;
+    const response = named.$ref === undefined ? named : this.component<DocumentedResponse>(named.$ref);
     for (const [name, documented] of Object.entries(response.headers ?? {})) {
       const { required = false, schema = {} } =
-        documented.$ref === undefined ? documented : (this.component(documented.$ref) as typeof documented);
+        documented.$ref === undefined ? documented : this.component<DocumentedHeader>(documented.$ref);
       const value = headers.get(name);
       if (value === null ? required : !this.ajv.validate(schema, value))
         throw new Error(`${operation.operationId} ${status}: header ${name} is ${value}`);
     }
     if (headers.get('content-type') !== 'application/json; charset=utf-8') throw new Error('it is no JSON');
     const accepts = this.validator(`openapi#/${at}/content/application~1json/schema`);
-    if (!accepts(json))
+    if (!accepts(got))
       throw new Error(
-        `${operation.operationId} ${status}: ${this.ajv.errorsText(accepts.errors)}: ${JSON.stringify(json)}`,
+        `${operation.operationId} ${status}: ${this.ajv.errorsText(accepts.errors)}: ${JSON.stringify(got)}`,
       );
     this.seen.add(`${operation.operationId} ${status}`);
   }
 
-  private component(reference: string): object {
+  private component<T extends object>(reference: string): T {
     const [, kind = '', name = ''] = /^#\/components\/(\w+)\/(\w+)$/.exec(reference) ?? [];
-    return this.content.components[kind]?.[name] ?? {};
+    return this.content.components[kind]?.[name] as T;
   }
 
   private validator(reference: string): ValidateFunction {

@@ -2,11 +2,11 @@
 
 /** Every metric: its Prometheus name, kind, help text, labels and, for histograms, bucket bounds. */
 export const METRICS = {
-  /** Time from a call's arrival to its status, by full method name and gRPC status name. */
+  /** Time from a call's arrival to its status, by full method name (over HTTP, verb and path) and gRPC status name. */
   requestDurationSeconds: {
     name: 'dmoerm_request_duration_seconds',
     type: 'histogram',
-    help: "Time from a call's arrival to its status, by full method name and gRPC status name.",
+    help: "Time from a call's arrival to its status, by full method name (over HTTP, verb and path) and gRPC status name.",
     labelNames: ['method', 'code'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
     enableExemplars: true,

@@ -1,6 +1,6 @@
 import cors from '@fastify/cors';
 import { DmoermError } from '@dmoerm/core';
-import { drainingError } from '@dmoerm/rpc';
+import { drainingError, isLoopback } from '@dmoerm/rpc';
 import type { Access, InFlight } from '@dmoerm/rpc';
 import type { Admission } from '@dmoerm/serving';
 import { logger } from '@dmoerm/telemetry';
@@ -126,10 +126,25 @@ function enter(parts: AppParts, request: FastifyRequest, reply: FastifyReply): v
   inFlight.enter(call);
   void reply.header('x-request-id', call.requestId);
   if (draining.aborted) throw drainingError();
-  call.identity = access === null ? null : identify(access, request);
+  if (access !== null) call.identity = identify(access, request);
+  else requireOwnName(config, request);
   // A body whose length nobody says may be as long as any.
   const length = Number(request.headers['content-length'] ?? config.maxBodyBytes);
   permit = admission.admit(1, Math.min(length, config.maxBodyBytes), call.identity?.name);
+}
+
+/**
+ * Where everybody on this machine may call, a page in its browser is not everybody: one that makes its own name point here would be
+ * let in by the browser, and is told apart by that name.
+ */
+function requireOwnName({ listen }: GatewayConfig, { headers: { host = '' } }: FastifyRequest): void {
+  if (!isLoopback(listen) || isLoopback(host)) return;
+  throw new DmoermError({
+    code: 'PERMISSION_DENIED',
+    reason: 'FOREIGN_HOST',
+    message:
+      'this gateway is for its own machine; ask it as localhost or 127.0.0.1, or give it an access file',
+  });
 }
 
 function identify(access: Access, request: FastifyRequest): HttpCall['identity'] {

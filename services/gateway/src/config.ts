@@ -79,7 +79,7 @@ export const GATEWAY_CONFIG = defineConfig({
       why: 'Calls to the router under way at once; what comes meanwhile travels with the next one.',
     },
     corsOrigins: {
-      schema: z.array(z.url()),
+      schema: z.array(z.string().regex(/^https?:\/\/[^/]+$/, 'an origin, e.g. https://lab.example')),
       default: [],
       why: 'Origins of web pages elsewhere that may call, e.g. [https://lab.example]; none by default.',
     },

@@ -39,9 +39,7 @@ export class Scorer {
       return items.map(() => failed(error));
     }
     quotas.take(identity, items.length);
-    const results = await Promise.all(
-      items.map((item) => (item instanceof DmoermError ? failed(item) : this.score(item, deadline, signal))),
-    );
+    const results = await Promise.all(items.map((item) => this.score(item, deadline, signal)));
     quotas.charge(identity, tokensOf(results));
     return results;
   }
@@ -64,7 +62,12 @@ export class Scorer {
     return this.latest?.revision === revision ? this.latest : this.model();
   }
 
-  private async score(item: ScoreItem, deadline: number, signal: AbortSignal): Promise<ItemResult> {
+  private async score(
+    item: ScoreItem | DmoermError,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<ItemResult> {
+    if (item instanceof DmoermError) return failed(item);
     try {
       const timeoutMs = deadline - Date.now();
       return { type: 'scored', ...(await this.parts.coalescer.score(item, { signal, timeoutMs })) };

@@ -101,16 +101,20 @@ spec:
 {{/* Ports of the headless Service; health is for the kubelet alone. */}}
 {{- define "dmoerm.servicePorts" -}}
 {{- if eq .kind "gateway" -}}
-- { name: http, port: {{ .root.Values.ports.http }}, targetPort: http, appProtocol: http }
+- { name: http, port: {{ .root.Values.ports.http }}, targetPort: http, appProtocol: {{ include "dmoerm.httpProtocol" .root }} }
 {{- else -}}
 - { name: grpc, port: {{ .root.Values.ports.grpc }}, targetPort: grpc, appProtocol: {{ include "dmoerm.grpcProtocol" .root }} }
-- { name: metrics, port: {{ .root.Values.ports.metrics }}, targetPort: metrics, appProtocol: http }
 {{- end }}
+- { name: metrics, port: {{ .root.Values.ports.metrics }}, targetPort: metrics, appProtocol: http }
 {{- end }}
 
 {{/* HTTP/2 without TLS has a name of its own. */}}
 {{- define "dmoerm.grpcProtocol" -}}
 {{ include "dmoerm.mtls" . | eq "true" | ternary "https" "kubernetes.io/h2c" }}
+{{- end }}
+
+{{- define "dmoerm.httpProtocol" -}}
+{{ include "dmoerm.mtls" . | eq "true" | ternary "https" "http" }}
 {{- end }}
 
 {{/* Seconds from SIGTERM to SIGKILL: time for callers to notice, for the longest call, and 10 to spare. */}}
@@ -125,8 +129,14 @@ bundle: {{ include "dmoerm.bundleReference" . }}
 cacheDir: /var/cache/dmoerm
 listen: 0.0.0.0:{{ $values.ports.grpc }}
 healthListen: 0.0.0.0:{{ $values.ports.health }}
-metricsListen: 0.0.0.0:{{ $values.ports.metrics }}
 reflection: {{ $values.reflection }}
+{{ include "dmoerm.processSettings" . }}
+{{- end }}
+
+{{/* Settings that all services have in common, as YAML. */}}
+{{- define "dmoerm.processSettings" -}}
+{{- $values := .root.Values -}}
+metricsListen: 0.0.0.0:{{ $values.ports.metrics }}
 lameDuckMs: {{ mul $values.drain.lameDuckSeconds 1000 }}
 graceMs: {{ mul (include "dmoerm.graceSeconds" .) 1000 }}
 {{- with $values.telemetry.otlpEndpoint }}

@@ -49,8 +49,8 @@ containers:
       {{- else }}
       - { name: grpc, containerPort: {{ $root.Values.ports.grpc }} }
       - { name: health, containerPort: {{ $root.Values.ports.health }} }
-      - { name: metrics, containerPort: {{ $root.Values.ports.metrics }} }
       {{- end }}
+      - { name: metrics, containerPort: {{ $root.Values.ports.metrics }} }
     {{- include "dmoerm.probes" . | nindent 4 }}
     securityContext:
       {{- include "dmoerm.containerSecurity" . | nindent 6 }}
@@ -87,20 +87,21 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* The kubelet speaks no TLS: health has a port of its own. */}}
+{{/* The kubelet speaks no TLS over gRPC: health has a port of its own. Over HTTP it does, and shows no certificate, as nobody needs to for health. */}}
 {{- define "dmoerm.probes" -}}
 {{- if eq .kind "gateway" -}}
+{{- $scheme := include "dmoerm.httpProtocol" .root | upper -}}
 startupProbe:
-  httpGet: { path: /healthz, port: http }
+  httpGet: { path: /healthz, port: http, scheme: {{ $scheme }} }
   periodSeconds: 2
   failureThreshold: 30
 livenessProbe:
-  httpGet: { path: /healthz, port: http }
+  httpGet: { path: /healthz, port: http, scheme: {{ $scheme }} }
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: { path: /readyz, port: http }
+  httpGet: { path: /readyz, port: http, scheme: {{ $scheme }} }
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 2

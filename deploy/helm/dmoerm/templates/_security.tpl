@@ -37,7 +37,8 @@ capabilities:
 tlsCert: /etc/dmoerm/tls/tls.crt
 tlsKey: /etc/dmoerm/tls/tls.key
 tlsClientCa: /etc/dmoerm/tls/ca.crt
-accessFile: /etc/dmoerm/access/{{ eq .kind "router" | ternary "router" "internal" }}.yaml
+# Trainers call router and gateway, services the others.
+accessFile: /etc/dmoerm/access/{{ has .kind (list "router" "gateway") | ternary "router" "internal" }}.yaml
 {{- else -}}
 insecure: true
 {{- end }}
@@ -49,11 +50,9 @@ insecure: true
 - name: tls
   mountPath: /etc/dmoerm/tls
   readOnly: true
-{{- if ne .kind "gateway" }}
 - name: access
   mountPath: /etc/dmoerm/access
   readOnly: true
-{{- end }}
 {{- end }}
 {{- end }}
 
@@ -63,11 +62,9 @@ insecure: true
   secret:
     secretName: {{ include "dmoerm.certificateSecret" . }}
     defaultMode: 0440
-{{- if ne .kind "gateway" }}
 - name: access
   secret:
     secretName: {{ include "dmoerm.accessSecret" .root }}
     defaultMode: 0440
-{{- end }}
 {{- end }}
 {{- end }}
