@@ -6,7 +6,9 @@
 //   {op: "prefill", model, tokens, repeats}           one sequence -> {seconds: [...]}
 //   {op: "experts", model, adapters, prompt, candidates, prefixCache}
 //       each adapter's context reads prompt + candidate for each candidate; with the prefix cache the prompt once -> {seconds}
-// No pass is made over the vocabulary.
+//   {op: "generate", model, path, prompt, samples, newTokens}
+//       as many sequences of one context read the prompt and sample tokens at temperature 1, the first time after loading -> {seconds}
+// Only "generate" makes passes over the vocabulary.
 import { pathToFileURL } from 'node:url';
 import { serve, timed } from './json-lines.mjs';
 
@@ -73,6 +75,24 @@ await serve(`${await getModuleVersion()} (llama.cpp ${llama.llamaCppRelease.rele
     const seconds = [];
     for (let i = 0; i < repeats; i++)
       seconds.push(await timed(() => readAlone(sequences.get(model), tokens)));
+    return { seconds };
+  },
+  async generate({ model, path, prompt, samples, newTokens }) {
+    if (!models.has(model)) models.set(model, await llama.loadModel({ modelPath: path, gpuLayers: 0 }));
+    const context = await models.get(model).createContext({
+      contextSize: prompt.length + newTokens + 8,
+      batchSize: 512,
+      threads,
+      sequences: samples,
+    });
+    const own = Array.from({ length: samples }, () => context.getSequence());
+    const continued = async (sequence) => {
+      let count = 0;
+      for await (const _ of sequence.evaluate(prompt, { temperature: 1, yieldEogToken: true }))
+        if (++count === newTokens) break;
+    };
+    const seconds = await timed(() => Promise.all(own.map(continued)));
+    await context.dispose();
     return { seconds };
   },
   async experts({ model, adapters, ...work }) {

@@ -3,6 +3,7 @@ import {
   type Engine,
   type EngineOptions,
   type ExpertSpec,
+  type GeneratingEngine,
   type TaskHandle,
   type WeightType,
 } from '@dmoerm/engine';
@@ -17,7 +18,7 @@ export const WEIGHT_TYPES: readonly WeightType[] = ['f32', 'bf16', 'int8', 'stor
 export async function openEngine(
   base: BaseModel,
   options: EngineOptions & { readonly weightType: WeightType | 'auto' },
-): Promise<Engine | null> {
+): Promise<GeneratingEngine | null> {
   try {
     return await createEngine(base, options);
   } catch (error) {

@@ -9,6 +9,15 @@ export interface CandidateTokens {
   readonly candidates: readonly Int32Array[];
 }
 
+/** Completions of one prompt. */
+export interface SampledWork {
+  /** GGUF file. */
+  readonly path: string;
+  readonly prompt: Int32Array;
+  readonly samples: number;
+  readonly newTokens: number;
+}
+
 /** llama.cpp in a process of its own (bench/peers/llama.mjs). */
 export class LlamaPeer implements AsyncDisposable {
   private constructor(private readonly process: PeerProcess) {}
@@ -56,6 +65,12 @@ export class LlamaPeer implements AsyncDisposable {
   ): Promise<number> {
     const candidates = work.candidates.map((tokens) => [...tokens]);
     const request = { op: 'experts', model, adapters, prompt: [...work.prompt], candidates, prefixCache };
+    return (await this.process.ask<{ seconds: number }>(request)).seconds;
+  }
+
+  /** Seconds for parallel sequences that each read the prompt and sample so many tokens at temperature 1. */
+  async generate(model: string, work: SampledWork): Promise<number> {
+    const request = { op: 'generate', model, ...work, prompt: [...work.prompt] };
     return (await this.process.ask<{ seconds: number }>(request)).seconds;
   }
 
