@@ -56,6 +56,7 @@ const PROJECTS = [
   'services/router',
   'services/expert',
   'services/aggregator',
+  'services/gateway',
   'packages/testing',
   'packages/client',
 ];

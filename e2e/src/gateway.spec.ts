@@ -638,6 +638,18 @@ describe('browsers', () => {
 });
 
 describe('the end of a gateway', () => {
+  it('tells who outlasts the grace to come back', async () => {
+    const away = ['--expert', NOBODY, '--aggregator', served.addresses.aggregator];
+    const { address } = await services.router(bundle, folder, away, false);
+    const { service, base: ending } = await services.gateway(address);
+    const under = post('/get_reward', undefined, ending);
+    while ((await metrics.inflightRequests.get()).values.every(({ value }) => value === 0))
+      await new Promise(setImmediate);
+    await service.stop();
+    const { status, json } = await under;
+    expect([status, json]).toEqual([503, { error: expect.objectContaining({ reason: 'DRAINING' }) }]);
+  });
+
   it('answers what is under way and refuses what comes then', async () => {
     const { service, base: ending } = await services.gateway(router, ['--coalesce-ms', '300']);
     const under = post('/slime', undefined, ending);

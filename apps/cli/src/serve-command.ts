@@ -96,7 +96,12 @@ async function serveMesh(options: ServeOptions): Promise<void> {
     expert: expert.address,
     aggregator: aggregator.address,
     ...(mesh.gateway !== null && { gateway: mesh.gateway.address }),
-    metrics: { router: router.metrics, expert: expert.metrics, aggregator: aggregator.metrics },
+    metrics: {
+      router: router.metrics,
+      expert: expert.metrics,
+      aggregator: aggregator.metrics,
+      ...(mesh.gateway !== null && { gateway: mesh.gateway.metrics }),
+    },
     secure: flags.includes('--tls-cert') || flags.includes('--access-file') ? ['router'] : [],
   };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
