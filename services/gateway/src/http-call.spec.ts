@@ -52,6 +52,12 @@ function send(headers: Record<string, string> = {}) {
   return sent;
 }
 
+/** Work that ends with an error of its own when nobody waits for it any more. */
+async function untilOver({ signal }: HttpCall): Promise<never> {
+  await once(signal, 'abort');
+  throw new Error('no more use');
+}
+
 describe('a call over HTTP', () => {
   it('has a SERVER span in the caller’s trace, with the words of the conventions and no text', async () => {
     answer = (call, response) => {
@@ -92,7 +98,7 @@ describe('a call over HTTP', () => {
     sent.on('error', () => undefined);
     const call = await arrived;
     expect((await metrics.inflightRequests.get()).values[0]?.value).toBe(1);
-    const work = call.within(() => once(call.signal, 'abort'));
+    const work = call.within(() => untilOver(call));
     sent.destroy();
     await expect(work).rejects.toMatchObject({ code: 'CANCELLED' });
     await ended;
@@ -102,9 +108,7 @@ describe('a call over HTTP', () => {
 
   it('is told to come back elsewhere when the server cannot wait for it any more', async () => {
     answer = (call, response) => {
-      call
-        .within(() => once(call.signal, 'abort'))
-        .catch((error: { reason: string }) => response.end(error.reason));
+      call.within(() => untilOver(call)).catch((error: { reason: string }) => response.end(error.reason));
       call.abandon();
     };
     const [response] = (await once(send(), 'response')) as [IncomingMessage];

@@ -54,11 +54,13 @@ export class HttpCall implements PendingCall {
     return this.over.signal;
   }
 
-  /** Does a part of the work under the call's span. @throws DmoermError of the drain, if that was what ended it. */
+  /** Does the work under the call's span. @throws DmoermError of the drain, if that was what ended it; else what the work throws. */
   async within<T>(work: () => Promise<T>): Promise<T> {
-    const result = await context.with(this.context, work);
-    if (this.signal.aborted) throw this.signal.reason;
-    return result;
+    try {
+      return await context.with(this.context, work);
+    } catch (error) {
+      throw this.signal.aborted ? this.signal.reason : error;
+    }
   }
 
   abandon(): void {
