@@ -42,7 +42,7 @@ export interface ApiDocument {
 /** Reads the document beside this package. */
 export function readDocument(): ApiDocument {
   const file = join(__dirname, '..', 'openapi.yaml');
-  const content = parse(readFileSync(file, 'utf8'), { merge: true, maxAliasCount: -1 }) as {
+  const content = parse(readFileSync(file, 'utf8')) as {
     readonly paths: Readonly<Record<string, Readonly<Record<string, DocumentOperation>>>>;
     readonly components: { readonly parameters: Readonly<Record<string, Parameter>> };
   };
