@@ -1,6 +1,6 @@
 // `npm run test:images [-- --json FILE]`: builds the images and runs the mesh from them, read-only and as nobody. Long; not in CI.
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { absentPodman, buildImages, image, logLine, podman, ROOT } from './podman.mjs';
 
 const absent = absentPodman();
@@ -39,6 +39,7 @@ try {
   const expert = await start('expert', '--threads', '1');
   const aggregator = await start('aggregator');
   const router = await start('router', '--expert', expert, '--aggregator', aggregator);
+  const gateway = await start('gateway', '--router', router);
   const args = ['score', 'examples/conversations.jsonl', '--output', 'jsonl'];
   const scored = spawnSync(
     'podman',
@@ -67,6 +68,11 @@ try {
     'mesh',
     'gives the bits that the mesh gives outside of containers',
     String(rewards(scored.stdout)) === String(rewards(here.stdout)),
+  );
+  check(
+    'gateway',
+    'gives the same bits over HTTP',
+    String(rewards(await scoredOverHttp(gateway))) === String(rewards(here.stdout)),
   );
   for (const container of [...started].reverse()) {
     podman('stop', '--time', '30', container);
@@ -114,6 +120,18 @@ async function start(name, ...flags) {
   const { address } = await logLine(container, ({ msg }) => msg === 'ready');
   figures.get(name).ready_seconds = Number(((performance.now() - begin) / 1e3).toFixed(1));
   return address;
+}
+
+/** The records of the examples, as the command line writes them; lines that are no items have none. */
+async function scoredOverHttp(address) {
+  const lines = readFileSync(`${ROOT}/examples/conversations.jsonl`, 'utf8').trim().split('\n');
+  const response = await fetch(`http://${address}/v1/score`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ items: lines.map((line) => JSON.parse(line)) }),
+  });
+  const { results } = await response.json();
+  return results.map((result) => JSON.stringify(result)).join('\n');
 }
 
 function rewards(text) {

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,9 +28,10 @@ const tenths = (seconds: number): number => Number(seconds.toFixed(1));
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dmoerm-kube-play-'));
   const authority = await createAuthority(folder, 'mesh');
-  const withGateway = spawnSync('podman', ['image', 'exists', 'localhost/dmoerm/gateway:0.1.0']).status === 0;
-  if (!withGateway) process.stdout.write('skipped: the gateway (it has no image)\n');
-  const pods = toPods(parseManifests(render(withGateway)), await certify(authority));
+  process.stdout.write(
+    'skipped: the gateway (podman asks for HTTP health with a curl inside of the pod, which has none)\n',
+  );
+  const pods = toPods(parseManifests(render()), await certify(authority));
   let mesh: Mesh | null = null;
   clear(pods);
   try {
