@@ -243,6 +243,7 @@ describe('what the gateway answers', () => {
         )
         .reduce((sum, { value }) => sum + value, 0);
     };
+    const { base: slow } = await services.gateway(router, ['--coalesce-ms', '100']);
     const alone = await Promise.all(
       ANSWERS.map(async (response) => (await post('/slime', { prompt: QUESTION, response })).json),
     );
@@ -250,7 +251,7 @@ describe('what the gateway answers', () => {
     const together = await Promise.all(
       Array.from(
         { length: 90 },
-        async (_, i) => (await post('/slime', { prompt: QUESTION, response: ANSWERS[i % 3] })).json,
+        async (_, i) => (await post('/slime', { prompt: QUESTION, response: ANSWERS[i % 3] }, slow)).json,
       ),
     );
     expect(together).toEqual(together.map((_, i) => alone[i % 3]));
@@ -438,7 +439,7 @@ describe('a trainer never gets a number for what has no reward', () => {
 
 describe('overload', () => {
   /** A router with room for one item, whose experts are away: that item stays for seconds. */
-  const startFull = async (deadlineMs: number, ...more: string[]): Promise<string> => {
+  const startNarrow = async (): Promise<string> => {
     const flags = [
       '--expert',
       NOBODY,
@@ -447,23 +448,33 @@ describe('overload', () => {
       '--max-in-flight-items',
       '1',
     ];
-    const { address } = await services.router(bundle, folder, flags, false);
+    return (await services.router(bundle, folder, flags, false)).address;
+  };
+  /** A gateway that sends every item at once, as a call of its own. */
+  const startEager = async (to: string, deadlineMs: number, ...more: string[]): Promise<string> => {
     const one = ['--coalesce-items', '1', '--coalesce-ms', '0', '--deadline-ms', `${deadlineMs}`, ...more];
-    return (await services.gateway(address, one)).base;
+    return (await services.gateway(to, one)).base;
   };
 
   it('who finds the queue full for longer than he can wait is told when to come back; who is in it, that it is late', async () => {
-    const full = await startFull(450);
-    const replies = await Promise.all([1, 2].map(() => post('/v1/score', undefined, full)));
-    expect(replies.map(({ status }) => status).sort()).toEqual([429, 504]);
-    const refused = replies.find(({ status }) => status === 429) as Reply;
-    expect([errorOf(refused)['reason'], refused.headers.get('retry-after')]).toEqual(['QUEUE_FULL', '1']);
-    const trainers = await Promise.all([1, 2].map(() => post('/get_reward', undefined, full)));
-    expect(trainers.map(({ status }) => status)).toEqual([503, 503]);
+    const narrow = await startNarrow();
+    const [patient, hasty] = [await startEager(narrow, 3_000), await startEager(narrow, 450)];
+    const first = post('/v1/score', undefined, patient);
+    let refused: Reply;
+    // Until the first one is in.
+    do refused = await post('/v1/score', undefined, hasty);
+    while (refused.status === 504);
+    expect([refused.status, errorOf(refused)['reason'], refused.headers.get('retry-after')]).toEqual([
+      429,
+      'QUEUE_FULL',
+      '1',
+    ]);
+    expect((await post('/get_reward', undefined, hasty)).status).toBe(503);
+    expect((await first).status).toBe(504);
   });
 
   it('whoever goes away makes room', async () => {
-    const full = await startFull(2_000);
+    const full = await startEager(await startNarrow(), 2_000);
     const gone = new AbortController();
     const first = documented.ask(full, { path: '/slime', body: BODIES['/slime'], signal: gone.signal });
     const second = post('/v1/score', undefined, full);
@@ -474,7 +485,7 @@ describe('overload', () => {
   });
 
   it('requests beyond the bound are refused at once', async () => {
-    const narrow = await startFull(1_000, '--max-in-flight-calls', '1');
+    const narrow = await startEager(await startNarrow(), 1_000, '--max-in-flight-calls', '1');
     const replies = await Promise.all([1, 2, 3].map(() => post('/v1/score', undefined, narrow)));
     expect(replies.map(({ status }) => status).sort()).toEqual([429, 429, 504]);
   });

@@ -82,7 +82,8 @@ function edgeFlags({ tlsCert, tlsKey, tlsClientCa, accessFile, insecure }: Serve
 async function serveMesh(options: ServeOptions): Promise<void> {
   const { bundle, listen, readyFile } = options;
   const flags = edgeFlags(options);
-  const http = await httpAddress(options, flags.length > 0);
+  const secured = flags.includes('--tls-cert') || flags.includes('--access-file');
+  const http = await httpAddress(options, secured);
   const mesh = await startMesh({
     bundle,
     listen,
@@ -102,7 +103,7 @@ async function serveMesh(options: ServeOptions): Promise<void> {
       aggregator: aggregator.metrics,
       ...(mesh.gateway !== null && { gateway: mesh.gateway.metrics }),
     },
-    secure: flags.includes('--tls-cert') || flags.includes('--access-file') ? ['router'] : [],
+    secure: secured ? ['router'] : [],
   };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
   const front = mesh.gateway === null ? '' : `, HTTP ${scheme(options)}://${mesh.gateway.address}`;
