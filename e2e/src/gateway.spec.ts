@@ -184,6 +184,14 @@ describe('what the gateway answers', () => {
     expect(headers.get('dmoerm-revision')).toBe((await client.getModel()).revision);
   });
 
+  it('numbers for trainers have a point: Python would read 0 as an integer, and torch make another tensor of it', async () => {
+    const body = JSON.stringify(BODIES['/get_reward']);
+    const headers = { 'content-type': 'application/json' };
+    const text = await (await fetch(`${base}/get_reward`, { method: 'POST', body, headers })).text();
+    expect(text).toContain('"degraded":[0.0]');
+    expect(text).not.toMatch(/[[,:]-?\d+[\],}]/);
+  });
+
   it('/get_reward answers an empty query, which all but the first of several addresses get, with empty lists', async () => {
     expect((await post('/get_reward', { query: [], prompts: [], labels: [] })).json).toEqual({
       rewards: [],

@@ -16,8 +16,8 @@ export interface Dialect<Body> {
   items(body: Body, options: ScoreOptions): ScoreItem[];
   /** Where item `i` stands in the body, for errors. */
   field(body: Body, i: number): string;
-  /** The answer; never asked where an item has no reward. */
-  answer(rewards: readonly Rewarded[], model: ModelInfo | null, body: Body): unknown;
+  /** The answer as JSON; never asked where an item has no reward. @throws DmoermError for a number that is not finite. */
+  answer(rewards: readonly Rewarded[], model: ModelInfo | null, body: Body): string;
 }
 
 /** A dialect whose body's type is its own affair. */

@@ -1,6 +1,6 @@
 import type { ItemResult, ModelInfo } from '@dmoerm/client';
 import { DmoermError } from '@dmoerm/core';
-import { ok } from './answer';
+import { ok, toJson } from './answer';
 import type { Answer } from './answer';
 import type { Handler } from './app';
 import type { AnyDialect, Dialect, Rewarded } from './dialect';
@@ -21,7 +21,7 @@ const DIALECTS: readonly AnyDialect[] = [OPENRLHF, SLIME, SLIME_MULTI, INFER];
 export function createHandlers(scorer: Scorer): ReadonlyMap<string, Handler> {
   return new Map<string, Handler>([
     ['score', ({ body }, call) => answerScore(scorer, body, call)],
-    ['getModel', async () => ok(toModel(await scorer.model()))],
+    ['getModel', async () => ok(toJson(toModel(await scorer.model())))],
     ...DIALECTS.map((dialect): [string, Handler] => [
       dialect.operationId,
       (request, call) => answerTrainer(scorer, dialect, request, call),
@@ -30,7 +30,7 @@ export function createHandlers(scorer: Scorer): ReadonlyMap<string, Handler> {
 }
 
 async function answerScore(scorer: Scorer, body: ScoreBody, call: HttpCall): Promise<Answer> {
-  return ok(toScoreAnswer(body, await scorer.scoreAll(parseItems(body), call)));
+  return ok(toJson(toScoreAnswer(body, await scorer.scoreAll(parseItems(body), call))));
 }
 
 async function answerTrainer<Body>(

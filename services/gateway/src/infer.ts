@@ -1,4 +1,5 @@
 import { invalidArgument } from '@dmoerm/core';
+import { toJson } from './answer';
 import type { Dialect } from './dialect';
 import { splitText } from './text-split';
 
@@ -26,17 +27,18 @@ export const INFER: Dialect<InferRequest> = {
     });
   },
   field: (_, i) => `inputs[0].data[${i}]`,
-  answer: (rewards, _, { id }) => ({
-    model_name: 'reward_model',
-    model_version: rewards[0]?.revision ?? '',
-    ...(id !== undefined && { id }),
-    outputs: [
-      {
-        name: 'rewards',
-        datatype: 'FP32',
-        shape: [rewards.length, 1],
-        data: rewards.map(({ score }) => Math.fround(score.reward)),
-      },
-    ],
-  }),
+  answer: (rewards, _, { id }) =>
+    toJson({
+      model_name: 'reward_model',
+      model_version: rewards[0]?.revision ?? '',
+      ...(id !== undefined && { id }),
+      outputs: [
+        {
+          name: 'rewards',
+          datatype: 'FP32',
+          shape: [rewards.length, 1],
+          data: rewards.map(({ score }) => Math.fround(score.reward)),
+        },
+      ],
+    }),
 };

@@ -1,4 +1,5 @@
 import { invalidArgument } from '@dmoerm/core';
+import { toFloatJson } from './answer';
 import { capabilityNumbers } from './capability-numbers';
 import type { Dialect } from './dialect';
 import { splitText } from './text-split';
@@ -26,13 +27,13 @@ export const OPENRLHF: Dialect<OpenRlhfRequest> = {
   field: (_, i) => `query[${i}]`,
   answer: (rewards, model) => {
     const logs = model === null ? [] : rewards.map((one) => capabilityNumbers(model, one));
-    return {
+    return toFloatJson({
       rewards: rewards.map(({ score }) => score.reward),
       scores: rewards.map(({ score }) => squash(score.reward)),
       extra_logs: Object.fromEntries(
         Object.keys(logs[0] ?? {}).map((name) => [name, logs.map((one) => one[name])]),
       ),
-    };
+    });
   },
 };
 

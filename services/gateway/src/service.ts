@@ -5,7 +5,7 @@ import { Admission, Quotas, checkSecurity, openAccess, peerTls } from '@dmoerm/s
 import type { AccessFromFile, Service } from '@dmoerm/serving';
 import { metrics } from '@dmoerm/telemetry';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ok } from './answer';
+import { ok, toJson } from './answer';
 import { createApp } from './app';
 import type { GatewayConfig } from './config';
 import { readDocument } from './document';
@@ -13,6 +13,8 @@ import { toFailure } from './failure';
 import { createHandlers } from './handlers';
 import { Scorer } from './scorer';
 
+/** Of health. */
+const OK = toJson({ status: 'ok' });
 /** Kept back from the grace, so that the process ends itself before it is killed. */
 const RESERVE_MS = 2_000;
 /** Longest time of the question what the model is. */
@@ -65,12 +67,9 @@ export function createGatewayService(config: GatewayConfig): Service {
         draining: draining.signal,
         handlers: createHandlers(scorer),
         open: new Map([
-          ['getDocument', () => ok(document.content)],
-          ['isAlive', () => ok({ status: 'ok' })],
-          [
-            'isReady',
-            () => (state === 'ready' ? ok({ status: 'ok' }) : toFailure(notReady(state), '', false)),
-          ],
+          ['getDocument', () => ok(toJson(document.content))],
+          ['isAlive', () => ok(OK)],
+          ['isReady', () => (state === 'ready' ? ok(OK) : toFailure(notReady(state), '', false))],
         ]),
       });
       close = async () => {

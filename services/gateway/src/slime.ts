@@ -1,5 +1,6 @@
 import type { Prompt } from '@dmoerm/core';
 import type { Message } from '@dmoerm/core';
+import { toFloatJson } from './answer';
 import { capabilityNumbers } from './capability-numbers';
 import type { Dialect } from './dialect';
 
@@ -13,7 +14,7 @@ export const SLIME: Dialect<SlimeRequest> = {
   operationId: 'slime',
   items: ({ prompt, response }, options) => [{ prompt: toPrompt(prompt), candidates: [response], options }],
   field: () => 'response',
-  answer: ([first]) => first?.score.reward,
+  answer: ([first]) => toFloatJson(first?.score.reward),
 };
 
 /** The same with every capability, for `--reward-key`. */
@@ -21,8 +22,10 @@ export const SLIME_MULTI: Dialect<SlimeRequest> = {
   ...SLIME,
   operationId: 'slimeMulti',
   answer: ([first], model) =>
-    first !== undefined &&
-    model !== null && { reward: first.score.reward, ...capabilityNumbers(model, first) },
+    toFloatJson(
+      first !== undefined &&
+        model !== null && { reward: first.score.reward, ...capabilityNumbers(model, first) },
+    ),
 };
 
 function toPrompt(prompt: SlimeRequest['prompt']): Prompt {
