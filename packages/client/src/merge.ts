@@ -1,4 +1,5 @@
 import { rewardV1 } from '@dmoerm/protos';
+import { createHash } from 'node:crypto';
 
 /** A request that travels with others. */
 export interface Parcel {
@@ -25,11 +26,15 @@ export interface Merged<P extends Parcel> {
 /** Tag and length before each item in a message, bytes, at most. */
 const FRAME_BYTES = 8;
 
-/** Wraps a request. Its key is the encoded prompt and options, which two prompts share only if they are the same. */
+/** Wraps a request. Its key is a digest of the encoded prompt and options: as good as these, and no second copy of them in memory. */
 export function toParcel(request: rewardV1.ScoreRequest): Parcel {
   const rest = Buffer.from(rewardV1.ScoreRequest.encode({ ...request, candidates: [] }).finish());
   const candidates = request.candidates.reduce((sum, text) => sum + Buffer.byteLength(text) + FRAME_BYTES, 0);
-  return { request, key: rest.toString('latin1'), bytes: rest.length + candidates + FRAME_BYTES };
+  return {
+    request,
+    key: createHash('sha256').update(rest).digest('base64'),
+    bytes: rest.length + candidates + FRAME_BYTES,
+  };
 }
 
 /** The first parcels that fit into one call, in order; at least one, if there is any. */

@@ -60,8 +60,8 @@ export const GATEWAY_CONFIG = defineConfig({
     },
     maxInFlightBytes: {
       schema: count,
-      default: 134_217_728,
-      why: 'The same for the bytes of their bodies. Bounds memory.',
+      default: 67_108_864,
+      why: 'The same for the bytes of their bodies. Bounds memory, of which texts take two or three times as much on their way.',
     },
     coalesceItems: {
       schema: count,
