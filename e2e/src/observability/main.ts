@@ -1,0 +1,89 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { findTool } from './backend';
+import { CONDITIONS, NOT_MADE } from './conditions';
+import { writeConversations } from './conversations';
+import { Mesh } from './mesh';
+import { Prometheus } from './prometheus';
+import { panelQueries, ruleNames } from './questions';
+import { Report } from './report';
+import { takeScreenshots } from './screenshots';
+import { checkDeadCollector, checkEdges, checkExemplars } from './traces';
+import { Tracing } from './tracing';
+import { alerted, traffic, type World } from './world';
+
+const ROOT = resolve(__dirname, '..', '..', '..');
+/** Git-ignored; what the last run left. */
+const FOLDER = join(ROOT, '.cache', 'observability');
+const BUNDLE = join(ROOT, 'bundles', 'default');
+
+/** Dashboards, rules and traces of a mesh under load and in trouble, seen through the real Prometheus, collector and Jaeger. */
+async function main(): Promise<number> {
+  const report = new Report();
+  const program = findTool('prometheus');
+  if (program === null) {
+    report.check('there is a Prometheus', false, 'Debian: apt-get install prometheus');
+    return report.end();
+  }
+  rmSync(FOLDER, { recursive: true, force: true });
+  mkdirSync(FOLDER, { recursive: true });
+  const began = Date.now();
+  await using prometheus = await Prometheus.start(program, FOLDER);
+  await using tracing = await startTracing(report);
+  const otlpEndpoint = tracing?.endpoint ?? null;
+  const fixture = { folder: FOLDER, bundle: BUNDLE, items: '' };
+  await using mesh = await Mesh.start(fixture, prometheus, otlpEndpoint);
+  const conversations = writeConversations(FOLDER, BUNDLE);
+  const world: World = { folder: FOLDER, bundle: BUNDLE, conversations, prometheus, mesh, otlpEndpoint };
+  if (tracing === null) await traffic(world);
+  else {
+    await checkEdges(world, tracing, report, 'a mesh under load');
+    await checkExemplars(world, tracing, report, began);
+    await checkDeadCollector(world, tracing, report);
+    await checkEdges(world, tracing, report, 'a collector that is back');
+  }
+  for (const { says, alerts, make } of CONDITIONS) {
+    await make(world);
+    for (const alert of alerts) report.check(`${says}: ${alert}`, await alerted(world, alert, 0));
+  }
+  await checkAnswers(world, report, began);
+  await takeScreenshots(FOLDER, prometheus, report);
+  return report.end();
+}
+
+/** A collector and Jaeger, if they have been built. */
+async function startTracing(report: Report): Promise<Tracing | null> {
+  const [jaeger, otelcol] = [findTool('jaeger'), findTool('otelcol')];
+  if (jaeger !== null && otelcol !== null) return Tracing.start({ jaeger, otelcol }, FOLDER);
+  report.skip(
+    'traces',
+    'no jaeger or otelcol in .tools/bin: node deploy/scripts/observability-tools.mjs (needs go)',
+  );
+  return null;
+}
+
+/** Every query of every panel, and every rule, must have had an answer. */
+async function checkAnswers(world: World, report: Report, fromMs: number): Promise<void> {
+  const answers = async (query: string): Promise<string | null> => {
+    const series = await world.prometheus.range(query, fromMs);
+    const samples = series.flatMap(({ values }) => values).filter(([, value]) => value !== 'NaN').length;
+    return samples === 0 ? null : `${series.length} series, ${samples} samples`;
+  };
+  for (const { where, expr } of panelQueries()) {
+    const found = await answers(expr);
+    report.check(where, found !== null, found ?? expr);
+  }
+  const { recorded, alerts } = ruleNames();
+  for (const name of recorded) {
+    const found = await answers(name);
+    report.check(name, found !== null, found ?? 'no samples');
+  }
+  for (const name of alerts) {
+    const why = NOT_MADE[name];
+    const found = await alerted(world, name, 0);
+    if (!found && why !== undefined) report.skip(name, `${why}; promtool fires it`);
+    else report.check(name, found);
+  }
+}
+
+void main().then((status) => process.exit(status));
