@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { once } from 'node:events';
 import { end } from '../faults/support/service-process';
@@ -26,6 +26,25 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Whether something answers there with other than an error of its own. */
+export async function answers(url: string): Promise<boolean> {
+  const response = await fetch(url).catch(() => null);
+  return response !== null && response.status < 500;
+}
+
+/** Whether something accepts connections there. */
+export async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    return await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+  } finally {
+    socket.destroy();
+  }
+}
+
 /** How to start something that is no service of ours. */
 export interface BackendOptions {
   readonly name: string;
@@ -33,8 +52,8 @@ export interface BackendOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Gets its log. */
   readonly folder: string;
-  /** Answers with something other than an error of the server when it is ready. */
-  readonly readyUrl: string;
+  /** Whether it can be used yet. */
+  readonly isReady: () => Promise<boolean>;
 }
 
 /** Prometheus, Jaeger or the collector, as a process of its own. */
@@ -67,13 +86,12 @@ export class Backend implements AsyncDisposable {
   }
 
   private async ready(): Promise<void> {
-    const { name, readyUrl, folder } = this.options;
-    const answers = await until(async () => {
+    const { name, isReady, folder } = this.options;
+    const state = await until(async () => {
       if (this.child.exitCode !== null) return 'ended';
-      const response = await fetch(readyUrl).catch(() => null);
-      return response !== null && response.status < 500 ? 'ready' : null;
+      return (await isReady()) ? 'ready' : null;
     }, READY_MS);
-    if (answers === 'ready') return;
+    if (state === 'ready') return;
     await this.kill();
     throw new Error(`${name} does not answer: ${readFileSync(logFile(folder, name), 'utf8').slice(-800)}`);
   }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Backend, freePort } from './backend';
+import { Backend, answers, freePort } from './backend';
 import { RULES } from './questions';
 
 /** A series with its samples: times in seconds, and numbers. */
@@ -52,7 +52,7 @@ export class Prometheus implements AsyncDisposable {
         `--web.listen-address=127.0.0.1:${port}`,
         '--enable-feature=exemplar-storage',
       ],
-      readyUrl: `${url}/-/ready`,
+      isReady: () => answers(`${url}/-/ready`),
     });
     return new Prometheus(folder, url, backend);
   }

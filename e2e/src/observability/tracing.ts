@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ReceivedSpan } from '../faults/support/trace-sink';
-import { Backend, freePort } from './backend';
+import { Backend, accepts, answers, freePort } from './backend';
 import { readTraces } from './otlp-json';
 import { COLLECTOR } from './questions';
 
@@ -28,7 +28,7 @@ export class Tracing implements AsyncDisposable {
       name: 'jaeger',
       folder,
       command: [programs.jaeger, `--config=${jaegerFile}`],
-      readyUrl: `${url}/api/v3/services`,
+      isReady: () => answers(`${url}/api/v3/services`),
     });
     const collector = await Backend.start({
       name: 'otelcol',
@@ -38,8 +38,7 @@ export class Tracing implements AsyncDisposable {
         LISTEN_OTLP: `127.0.0.1:${listen}`,
         OTEL_EXPORTER_OTLP_HTTP: `http://127.0.0.1:${otlp}`,
       },
-      // gRPC answers what is no gRPC with an error of the client.
-      readyUrl: `http://127.0.0.1:${listen}/`,
+      isReady: () => accepts(listen),
     });
     return new Tracing(`http://127.0.0.1:${listen}`, url, collector, jaeger);
   }

@@ -15,6 +15,8 @@ export interface World {
   readonly mesh: Mesh;
   /** Where spans go; null: there is no collector. */
   readonly otlpEndpoint: string | null;
+  /** When that began which is being looked at, milliseconds. */
+  readonly since: number;
 }
 
 /** Sends conversations of all tasks for some seconds, or others. */
@@ -28,7 +30,13 @@ export async function seen({ prometheus }: World, query: string, withinMs = SEEN
   return (await until(ask, withinMs)) !== null;
 }
 
-/** Waits until an alert's condition holds, or has held for a moment since all this began. */
-export function alerted(world: World, alert: string, withinMs?: number): Promise<boolean> {
-  return seen(world, `max_over_time(ALERTS{alertname="${alert}"}[1h])`, withinMs);
+/** Waits until an alert's condition holds, or has held for a moment since `world.since`. */
+export function alerted(world: World, alert: string, withinMs = SEEN_MS): Promise<boolean> {
+  const { prometheus, since } = world;
+  const ask = async (): Promise<true | null> => {
+    const window = Math.max(1, Math.floor((Date.now() - since) / 1e3));
+    const held = await prometheus.query(`max_over_time(ALERTS{alertname="${alert}"}[${window}s])`);
+    return held.length > 0 ? true : null;
+  };
+  return until(ask, withinMs).then((found) => found !== null);
 }
