@@ -45,10 +45,10 @@ async function main(): Promise<number> {
   };
   if (tracing === null) await traffic(world);
   else {
-    await checkEdges(world, tracing, report, 'a mesh under load');
+    await checkEdges(world, tracing, report, { says: 'a mesh under load', tries: 1 });
     await checkExemplars(world, tracing, report, began);
     await checkDeadCollector(world, tracing, report);
-    await checkEdges(world, tracing, report, 'a collector that is back');
+    await checkEdges(world, tracing, report, { says: 'a collector that is back', tries: 4 });
   }
   // Who else is at work on this machine makes event loops late.
   const early = await prometheus.query('ALERTS{alertname!="DmoermEventLoopLate"}');

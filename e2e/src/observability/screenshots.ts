@@ -37,7 +37,7 @@ export async function takeScreenshots(folder: string, prometheus: Prometheus, re
     for (const [name, query] of Object.entries(GRAPHS)) {
       const parameters = new URLSearchParams({ 'g0.expr': query, 'g0.tab': '0', 'g0.range_input': '5m' });
       await page.goto(`${prometheus.url}/classic/graph?${String(parameters)}`, { waitUntil: 'networkidle' });
-      await page.screenshot({ path: join(folder, `${name}.png`) });
+      await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
     }
     await page.goto(`${prometheus.url}/classic/alerts`, { waitUntil: 'networkidle' });
     await page.screenshot({ path: join(folder, 'prometheus-alerts.png') });
