@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { once } from 'node:events';
 import { end } from '../faults/support/service-process';
+import { endWithUs } from './no-orphans';
 import { until } from './until';
 
 const TOOLS = resolve(__dirname, '..', '..', '..', '.tools', 'bin');
@@ -105,6 +106,7 @@ function launch({ name, command: [program = '', ...args], env = {}, folder }: Ba
     cwd: folder,
   });
   closeSync(log);
+  endWithUs(child);
   return child;
 }
 

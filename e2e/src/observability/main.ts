@@ -18,12 +18,10 @@ const FOLDER = join(ROOT, '.cache', 'observability');
 const BUNDLE = join(ROOT, 'bundles', 'default');
 
 /** Dashboards, rules and traces of a mesh under load and in trouble, seen through the real Prometheus, collector and Jaeger. */
-async function main(): Promise<number> {
-  const report = new Report();
+async function main(report: Report): Promise<void> {
   const program = findTool('prometheus');
   if (program === null) {
-    report.check('there is a Prometheus', false, 'Debian: apt-get install prometheus');
-    return report.end();
+    return report.check('there is a Prometheus', false, 'Debian: apt-get install prometheus');
   }
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
@@ -67,7 +65,6 @@ async function main(): Promise<number> {
     else report.skip(alert, `${why}; promtool fires it`);
   await checkAnswers(world, report, began);
   await takeScreenshots(FOLDER, prometheus, report);
-  return report.end();
 }
 
 /** A collector and Jaeger, if they have been built. */
@@ -99,4 +96,7 @@ async function checkAnswers(world: World, report: Report, fromMs: number): Promi
   }
 }
 
-void main().then((status) => process.exit(status));
+const report = new Report();
+void main(report)
+  .catch((error: unknown) => report.check('it went to its end', false, String(error)))
+  .then(() => process.exit(report.end()));

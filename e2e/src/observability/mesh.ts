@@ -9,6 +9,7 @@ import {
   type Within,
 } from '../faults/support/service-process';
 import { freePort } from './backend';
+import { endWithUs } from './no-orphans';
 import type { Prometheus } from './prometheus';
 
 /** A process of the mesh, and where Prometheus reads it. */
@@ -96,6 +97,7 @@ export class Mesh implements AsyncDisposable {
   /** Starts a process again that has ended. */
   async restart(old: Watched): Promise<Watched> {
     const fresh = { ...old, process: await old.process.restart() };
+    endWithUs(fresh.process.child);
     this.members[this.members.indexOf(old)] = fresh;
     return fresh;
   }
@@ -118,6 +120,7 @@ export class Mesh implements AsyncDisposable {
     const traced = this.otlpEndpoint === null ? [] : ['--otlp-endpoint', this.otlpEndpoint];
     const own = [...flags, ...traced, '--metrics-listen', metrics];
     const process = await startService(name, this.fixture, own, undefined, within);
+    endWithUs(process.child);
     this.prometheus.watch(metrics);
     return { process, metrics };
   }

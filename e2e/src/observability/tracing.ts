@@ -30,17 +30,22 @@ export class Tracing implements AsyncDisposable {
       command: [programs.jaeger, `--config=${jaegerFile}`],
       isReady: () => answers(`${url}/api/v3/services`),
     });
-    const collector = await Backend.start({
-      name: 'otelcol',
-      folder,
-      command: [programs.otelcol, `--config=${COLLECTOR}`],
-      env: {
-        LISTEN_OTLP: `127.0.0.1:${listen}`,
-        OTEL_EXPORTER_OTLP_HTTP: `http://127.0.0.1:${otlp}`,
-      },
-      isReady: () => accepts(listen),
-    });
-    return new Tracing(`http://127.0.0.1:${listen}`, url, collector, jaeger);
+    try {
+      const collector = await Backend.start({
+        name: 'otelcol',
+        folder,
+        command: [programs.otelcol, `--config=${COLLECTOR}`],
+        env: {
+          LISTEN_OTLP: `127.0.0.1:${listen}`,
+          OTEL_EXPORTER_OTLP_HTTP: `http://127.0.0.1:${otlp}`,
+        },
+        isReady: () => accepts(listen),
+      });
+      return new Tracing(`http://127.0.0.1:${listen}`, url, collector, jaeger);
+    } catch (error) {
+      await jaeger[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** All spans of all traces that began in a time (milliseconds), as Jaeger's query API gives them. */

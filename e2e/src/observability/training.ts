@@ -4,6 +4,7 @@ import { goldenBase } from '@dmoerm/testing';
 import { end } from '../faults/support/service-process';
 import { run } from '../serve';
 import { freePort } from './backend';
+import { endWithUs } from './no-orphans';
 
 const NOUNS = ['river', 'house', 'song', 'garden', 'winter', 'bridge'];
 
@@ -49,6 +50,7 @@ export class DivergingTraining implements AsyncDisposable {
       '--threads',
       '1',
     ]);
+    endWithUs(child);
     return new DivergingTraining(metrics, child);
   }
 
