@@ -15,7 +15,9 @@ export interface Condition {
 
 /** Times for which processes stand still: longer than a deadline, longer than an event loop may be late. */
 const FROZEN_MS = 4000;
-const STUTTER_MS = 500;
+const STUTTER_MS = 400;
+/** Time between two of the latter. */
+const PAUSE_MS = 200;
 
 /** Alerts whose condition takes longer than this looks: promtool fires them in `npm run test:deploy`. */
 export const NOT_MADE: Readonly<Record<string, string>> = {
@@ -52,10 +54,10 @@ export const CONDITIONS: readonly Condition[] = [
       whileSending(
         (seed) => traffic(world, { seed: 100 + seed }),
         async () => {
-          // Once only would be 1 of 100 ticks between two looks.
-          for (let n = 0; n < 30; n++) {
+          // Once only would be 1 of 100 ticks between two looks; without a pause nobody would answer when looked at.
+          for (let n = 0; n < 60; n++) {
             await world.mesh.freeze('expert', STUTTER_MS);
-            if (await alerted(world, 'DmoermEventLoopLate', 0)) break;
+            if (await alerted(world, 'DmoermEventLoopLate', PAUSE_MS)) break;
           }
         },
       ),
