@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import {
   CHART,
   KUBE_VERSION,
@@ -10,8 +11,10 @@ import {
   parseManifests,
   renderChart,
 } from './chart';
-import { named, ofKind, podOf } from './objects';
+import { allows, type End } from './network';
+import { named, ofKind, podOf, selects } from './objects';
 import type { KubeObject } from './objects';
+import { OBSERVABILITY } from './observability/generated';
 import { settingsOf, violations } from './rules';
 
 const absent = ['helm', 'kubeconform'].filter((name) => findTool(name) === null);
@@ -44,6 +47,10 @@ const SWITCHES: Readonly<Record<string, readonly string[]>> = {
   'a ServiceMonitor': [
     '--set',
     'serviceMonitor.enabled=true,serviceMonitor.additionalLabels.release=prometheus',
+  ],
+  'rules and dashboards': [
+    '--set',
+    'prometheusRule.enabled=true,prometheusRule.additionalLabels.release=prometheus,dashboards.enabled=true',
   ],
   traces: ['--set', 'telemetry.otlpEndpoint=http://collector:4317'],
   'experts by task': [
@@ -149,6 +156,47 @@ withTools('the chart', () => {
       const [mount] = pod.initContainers?.[0]?.volumeMounts ?? [];
       expect(pod.containers[0]?.volumeMounts).toContainEqual(mount);
     });
+  });
+
+  it('carries the rules and dashboards of deploy/observability, with runbooks where they are', () => {
+    const args = SWITCHES['rules and dashboards'] ?? [];
+    const objects = parseManifests(renderChart([...args, '--set', 'prometheusRule.runbooks=wiki/dmoerm']));
+    const rules = readFileSync(join(OBSERVABILITY, 'rules.yaml'), 'utf8');
+    expect(named(objects, 'PrometheusRule', 'dmoerm').spec).toEqual(
+      parse(rules.replaceAll('docs/operations.md#', 'wiki/dmoerm#')),
+    );
+    const carried = ofKind(objects, 'ConfigMap').filter(
+      ({ metadata }) => metadata.labels?.['grafana_dashboard'] === '1',
+    );
+    expect(Object.assign({}, ...carried.map(({ data }) => data))).toEqual(
+      Object.fromEntries(
+        readdirSync(join(OBSERVABILITY, 'dashboards')).map((name) => [
+          name,
+          readFileSync(join(OBSERVABILITY, 'dashboards', name), 'utf8'),
+        ]),
+      ),
+    );
+  });
+
+  it('lets Prometheus, and nobody else, watch a training', () => {
+    const switches = 'serviceMonitor.enabled=true,training.enabled=true,training.units={chat/logic}';
+    const claims = 'training.dataClaim=data,training.runsClaim=runs,training.recipe=x';
+    const objects = parseManifests(renderChart(['--set', switches, '--set', claims]));
+    const [job] = ofKind(objects, 'Job');
+    const { labels, spec } = podOf(job!);
+    const selector = named(objects, 'PodMonitor', 'dmoerm-training').spec?.selector;
+    expect(selects(selector?.matchLabels, labels)).toBe(true);
+    expect(spec.containers[0]?.ports).toEqual([{ name: 'metrics', containerPort: 9464 }]);
+    const pod: End = { type: 'pod', namespace: 'dmoerm', labels };
+    const reads = (name: string): boolean =>
+      allows(
+        objects,
+        'dmoerm',
+        { type: 'pod', namespace: 'monitoring', labels: { 'app.kubernetes.io/name': name } },
+        pod,
+        9464,
+      );
+    expect([reads('prometheus'), reads('web')]).toEqual([true, false]);
   });
 
   it('restarts pods when their settings change, and only then', () => {

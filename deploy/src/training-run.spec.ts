@@ -66,7 +66,7 @@ it('the pods of the Jobs, all at once, make the bundle that one process makes, t
   const environment = {
     ...process.env,
     ...{ PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, RUNS: runs, RECIPE: recipe, THREADS: '1' },
-    ...{ UNITS: 'chat/task chat/polite chat/short', OUTPUT: join(runs, 'bundle') },
+    ...{ UNITS: 'chat/task chat/polite chat/short', OUTPUT: join(runs, 'bundle'), METRICS: '127.0.0.1:0' },
   };
   const pod = (script: string, extra: object = {}) =>
     run('sh', [join(CHART, 'files', script)], { env: { ...environment, ...extra }, maxBuffer: 1 << 24 });

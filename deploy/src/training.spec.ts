@@ -37,7 +37,7 @@ beforeEach(() => {
 function environment(index: number | null) {
   return {
     ...{ PATH: `${bin}:/usr/bin:/bin`, RUNS: runs, UNITS: UNITS.join(' '), RECIPE: '/recipe.yaml' },
-    ...{ OUTPUT: '/runs/bundle', THREADS: '4' },
+    ...{ OUTPUT: '/runs/bundle', THREADS: '4', METRICS: '0.0.0.0:9464' },
     ...(index === null ? {} : { JOB_COMPLETION_INDEX: `${index}` }),
   };
 }
@@ -47,7 +47,9 @@ const said = (name: string): string => readFileSync(join(runs, name), 'utf8').tr
 describe('a pod of the training Job', () => {
   it('trains the unit of its index in a folder of its own', () => {
     expect(spawnSync('sh', [script('unit.sh')], { env: environment(1) }).status).toBe(0);
-    expect(said('asked-1')).toBe(`train /recipe.yaml --run ${runs}/unit-1 --index 1 --threads 4`);
+    expect(said('asked-1')).toBe(
+      `train /recipe.yaml --run ${runs}/unit-1 --index 1 --threads 4 --metrics-listen 0.0.0.0:9464`,
+    );
     expect(existsSync(join(runs, 'unit-1/units/qa/task/result.json'))).toBe(true);
   });
 
@@ -77,7 +79,9 @@ it('the pod that makes the bundle waits for all units and gathers them', async (
     expect(spawnSync('sh', [script('unit.sh')], { env: environment(index) }).status).toBe(0);
   }
   expect(await ended).toEqual([0, null]);
-  expect(said('asked-bundle')).toBe(`train /recipe.yaml --run ${runs}/all --output /runs/bundle --threads 4`);
+  expect(said('asked-bundle')).toBe(
+    `train /recipe.yaml --run ${runs}/all --output /runs/bundle --threads 4 --metrics-listen 0.0.0.0:9464`,
+  );
   expect(said('found-bundle').split('\n')).toEqual(
     [...UNITS].sort().map((unit) => `./units/${unit}/result.json`),
   );

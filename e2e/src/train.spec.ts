@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,15 +37,15 @@ async function command(
   return { status, stdout, stderr: log() };
 }
 
-it('a recipe becomes a bundle that scores as it learned, with curves of how it learned', async () => {
-  const data = join(folder, 'pairs.jsonl');
+const recipe = join(folder, 'recipe.yaml');
+
+beforeAll(() => {
   writeFileSync(
-    data,
+    join(folder, 'pairs.jsonl'),
     pairs()
       .map((row) => `${JSON.stringify(row)}\n`)
       .join(''),
   );
-  const recipe = join(folder, 'recipe.yaml');
   writeFileSync(
     recipe,
     [
@@ -58,6 +59,9 @@ it('a recipe becomes a bundle that scores as it learned, with curves of how it l
       'tasks: [{name: chat, capabilities: [{name: politeness, labels: overall}]}]',
     ].join('\n'),
   );
+});
+
+it('a recipe becomes a bundle that scores as it learned, with curves of how it learned', async () => {
   const listed = await command('train', recipe, '--list');
   expect(listed.stdout).toBe('0  chat/politeness\n');
   const trained = await command(
@@ -123,4 +127,33 @@ it('a recipe becomes a bundle that scores as it learned, with curves of how it l
   const other = await command('train', recipe, '--run', join(folder, 'run'));
   expect(other.status).toBe(2);
   expect(other.stderr).toContain('ANOTHER_RUN');
+});
+
+it('shows its curves to Prometheus while it trains, and says where', async () => {
+  const { child, log } = run([
+    'train',
+    recipe,
+    '--run',
+    join(folder, 'watched'),
+    '--metrics-listen',
+    '127.0.0.1:0',
+  ]);
+  const status = exitStatus(child);
+  const ended = status.then(() => '');
+  let page = '';
+  while (!page.includes('dmoerm_training_progress_ratio{') && child.exitCode === null) {
+    const [, address] = /metrics: (\S+)/.exec(log()) ?? [];
+    if (address === undefined) await Promise.race([once(child.stderr!, 'data'), status]);
+    else page = await Promise.race([fetch(address).then((response) => response.text()), ended]);
+  }
+  for (const name of ['loss', 'learning_rate', 'validation_accuracy', 'examples_total'])
+    expect(page).toMatch(
+      new RegExp(`^dmoerm_training_${name}\\{unit="chat/politeness",service="train"\\} [\\d.e-]+$`, 'm'),
+    );
+  expect(await status).toBe(0);
+});
+
+it('refuses an address that is none', async () => {
+  const refused = await command('train', recipe, '--metrics-listen', 'here');
+  expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('HOST:PORT')]);
 });

@@ -64,6 +64,8 @@ program.hook('preAction', async (_, command) => {
     ...(metricsListen === undefined ? {} : { metricsHost: metricsListen.host }),
     sampleRatio: 1,
   });
+  const { metricsAddress } = telemetry;
+  if (metricsAddress !== null) process.stderr.write(`metrics: http://${metricsAddress}/metrics\n`);
 });
 
 program

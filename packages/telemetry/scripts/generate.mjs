@@ -73,6 +73,19 @@ ${table(
   ]),
 )}
 
+Dashboards, recording rules and alerts over these: [deploy](../deploy/README.md#dashboards-rules-traces).
+
+## Traces
+
+OTLP over gRPC to \`OTEL_EXPORTER_OTLP_ENDPOINT\` (\`--otlp-endpoint\`), a share of them (\`--sample-ratio\`); a caller's decision wins, and a batch goes with its calls. A collector that is
+away costs spans, never calls. What tracing costs is measured by \`npm run faults -- R14 --full\`: at most 5 % of the throughput at 10 % sampling, its last record in [reliability.md](reliability.md).
+
+\`\`\`
+client -> router BatchScore -> route
+            -> expert Evaluate -> queue  <== links ==>  forward, a trace of its own per batch
+            -> aggregator Aggregate
+\`\`\`
+
 ## Span attributes
 
 Spans of calls carry the RPC semantic conventions (\`rpc.system.name\`, \`rpc.method\`, \`rpc.status_code\`, \`error.type\`,

@@ -14,4 +14,4 @@ if [ -d "$RUNS/unit-0/base" ] && [ ! -d "$run/base" ]; then
   cp -R "$RUNS/unit-0/base" "$run/base.part"
   mv "$run/base.part" "$run/base"
 fi
-exec dmoerm train "$RECIPE" --run "$run" --output "$OUTPUT" --threads "$THREADS"
+exec dmoerm train "$RECIPE" --run "$run" --output "$OUTPUT" --threads "$THREADS" --metrics-listen "$METRICS"

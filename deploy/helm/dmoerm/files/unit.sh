@@ -18,4 +18,4 @@ case " $UNITS " in *" $first "*)
   fi
   ;;
 esac
-exec dmoerm train "$RECIPE" --run "$run" --index "$JOB_COMPLETION_INDEX" --threads "$THREADS"
+exec dmoerm train "$RECIPE" --run "$run" --index "$JOB_COMPLETION_INDEX" --threads "$THREADS" --metrics-listen "$METRICS"

@@ -348,6 +348,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
       'dmoerm_training_validation_loss{unit="chat/worse"}': '0.5x10 0.9x30',
       'dmoerm_training_loss{unit="chat/well"}': '0.5x40',
       'dmoerm_training_validation_loss{unit="chat/well"}': '0.5x10 0.6x30',
+      'dmoerm_training_validation_loss{unit="chat/tiny"}': '0.01x10 0.09x30',
     },
     at: '30m',
     fires: [

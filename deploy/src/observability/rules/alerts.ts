@@ -200,8 +200,8 @@ const TRAINING: readonly AlertRule[] = [
   },
   {
     alert: 'DmoermTrainingDiverges',
-    // A number that is none differs from itself.
-    expr: 'dmoerm_training_loss != dmoerm_training_loss or dmoerm_training_validation_loss > 1.5 * min_over_time(dmoerm_training_validation_loss[6h])',
+    // A number that is none differs from itself. Below chance, ln 2, a loss that grows is noise of one that was tiny.
+    expr: 'dmoerm_training_loss != dmoerm_training_loss or (dmoerm_training_validation_loss > 0.7) > 1.5 * min_over_time(dmoerm_training_validation_loss[6h])',
     for: '5m',
     severity: 'warning',
     summary: 'The loss of {{ $labels.unit }} is {{ $value | printf "%.3g" }}: it learns no more.',
