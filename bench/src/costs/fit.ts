@@ -59,7 +59,7 @@ export function costRecords(
     record('tokens', 'rows of a candidate', 'tokens', rows.m),
   ];
   const latencies = samples.map(({ candidates, calls, latencyMs }) =>
-    record(`calls of ${candidates}`, 'latency at half load, p50', 'ms', latencyMs.p50, { candidates, calls }),
+    record(`calls of ${candidates}`, 'latency, p50', 'ms', latencyMs.p50, { candidates, calls }),
   );
   const memory = Object.entries(samples.at(-1)?.memoryBytes ?? {}).map(([part, bytes]) =>
     record(part, 'resident memory', 'MiB', bytes / 2 ** 20, { part }),
