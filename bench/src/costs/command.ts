@@ -20,7 +20,7 @@ export function costsCommand(): Command {
       const { bundle, quick, seed } = options;
       const samples = await measureCosts({ bundle, threads: 1, seconds: quick ? 5 : 30, seed });
       const note =
-        'one thread of the engine; a line through calls of 1, 4, 16 and 32 candidates at half load';
+        'one thread of the engine; a line through calls of 1, 4, 16 and 32 candidates at 60 % of what it can do';
       await report(costRecords(samples, PARTS, { bundle, note }), {
         ...options,
         table: costsTable,

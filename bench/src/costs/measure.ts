@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@dmoerm/client';
 import type { Client } from '@dmoerm/client';
 import { drawArrivals, percentiles, runLoad, scoreWork } from '@dmoerm/load';
@@ -40,9 +41,12 @@ export interface MeasureOptions {
 const SHAPES = [1, 4, 16, 32];
 const PROMPT_WORDS = 100;
 const CANDIDATE_WORDS = 60;
-/** Share of what the mesh can do: no queue hides costs, nor does an idle processor's clock. */
-const SHARE = 0.5;
-const CAPACITY_SECONDS = 3;
+/** Share of what the mesh can do: busy enough that caches are warm, as they are where this matters. */
+const SHARE = 0.6;
+/** Long enough for the code to be compiled, too. */
+const CAPACITY_SECONDS = 5;
+/** Compilers and garbage collectors are at work for a while after calls. */
+const SETTLE_SECONDS = 5;
 const CALLERS = 8;
 const TIMEOUT_MS = 60_000;
 
@@ -52,6 +56,8 @@ export async function measureCosts({ bundle, threads, seconds, seed }: MeasureOp
   await using served = await serve(bundle, env);
   const client = createClient({ address: served.address, timeoutMs: TIMEOUT_MS });
   try {
+    await capacityOf(client, SHAPES[0] ?? 1);
+    const idle = await idleLoad(served.metrics, seconds);
     const samples: Sample[] = [];
     for (const candidates of SHAPES) {
       const callsPerS = SHARE * (await capacityOf(client, candidates));
@@ -67,7 +73,7 @@ export async function measureCosts({ bundle, threads, seconds, seed }: MeasureOp
         candidates,
         calls: calls.length,
         tokens: after.tokens - before.tokens,
-        cpuSeconds: subtract(after.cpuSeconds, before.cpuSeconds),
+        cpuSeconds: spent(before, after, idle),
         memoryBytes: after.memoryBytes,
         latencyMs: percentiles(calls.map(({ latencyMs }) => latencyMs)),
       });
@@ -95,9 +101,42 @@ async function capacityOf(client: Client, candidates: number): Promise<number> {
   return done / CAPACITY_SECONDS;
 }
 
-type Snapshot = Pick<Sample, 'tokens' | 'cpuSeconds' | 'memoryBytes'>;
+interface Snapshot extends Pick<Sample, 'tokens' | 'cpuSeconds' | 'memoryBytes'> {
+  /** When it was taken, seconds. */
+  readonly at: number;
+}
 
-async function snapshot(metrics: Readonly<Record<ServiceName, string>>): Promise<Snapshot> {
+type Metrics = Readonly<Record<ServiceName, string>>;
+
+/**
+ * Processor time a second of processes that nobody asks anything, over a time as long as that of the calls: what they do by themselves, and one
+ * look at their counters, are no costs of calls.
+ */
+async function idleLoad(metrics: Metrics, seconds: number): Promise<Record<Part, number>> {
+  await sleep(SETTLE_SECONDS * 1e3);
+  const before = await snapshot(metrics);
+  await sleep(seconds * 1e3);
+  const after = await snapshot(metrics);
+  const none = { caller: 0, router: 0, expert: 0, aggregator: 0 };
+  const spare = spent(before, after, none);
+  return mapParts((part) => spare[part] / (after.at - before.at));
+}
+
+/** Processor time between two looks, beyond what idle processes take. */
+function spent(
+  before: Snapshot,
+  after: Snapshot,
+  idle: Readonly<Record<Part, number>>,
+): Record<Part, number> {
+  const seconds = after.at - before.at;
+  return mapParts((part) => after.cpuSeconds[part] - before.cpuSeconds[part] - idle[part] * seconds);
+}
+
+function mapParts(value: (part: Part) => number): Record<Part, number> {
+  return Object.fromEntries(PARTS.map((part) => [part, value(part)])) as Record<Part, number>;
+}
+
+async function snapshot(metrics: Metrics): Promise<Snapshot> {
   const [router, expert, aggregator] = await Promise.all([
     readCounters(metrics.router),
     readCounters(metrics.expert),
@@ -105,6 +144,7 @@ async function snapshot(metrics: Readonly<Record<ServiceName, string>>): Promise
   ]);
   const { user, system } = process.cpuUsage();
   return {
+    at: performance.now() / 1e3,
     tokens: expert.tokens,
     cpuSeconds: {
       caller: (user + system) / 1e6,
@@ -118,8 +158,4 @@ async function snapshot(metrics: Readonly<Record<ServiceName, string>>): Promise
       aggregator: aggregator.memoryBytes,
     },
   };
-}
-
-function subtract(after: Record<Part, number>, before: Record<Part, number>): Record<Part, number> {
-  return Object.fromEntries(PARTS.map((part) => [part, after[part] - before[part]])) as Record<Part, number>;
 }

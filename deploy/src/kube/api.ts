@@ -3,6 +3,7 @@ import { request } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeObject } from '../objects';
 
 /** PEM files of an authority and of a client's certificate and key. */
@@ -40,9 +41,18 @@ export class KubeApi {
     this.tls = { ca: readFileSync(ca), cert: readFileSync(certificate), key: readFileSync(key) };
   }
 
-  /** Makes a request; failures of the API are answers. @throws Error if the server cannot be reached. */
+  /**
+   * Makes a request; failures of the API are answers. Reads that the server asks to make again are made again: it does so while it begins
+   * to serve a new kind. @throws Error if the server cannot be reached.
+   */
   async request(method: string, path: string, body?: unknown, type = 'application/json'): Promise<ApiAnswer> {
     const response = await this.send(method, path, body, type);
+    const retryAfter = response.headers['retry-after'];
+    if (method === 'GET' && response.statusCode === 429 && retryAfter !== undefined) {
+      response.resume();
+      await sleep(Number(retryAfter) * 1e3);
+      return this.request(method, path);
+    }
     response.setEncoding('utf8');
     let text = '';
     for await (const chunk of response) text += String(chunk);

@@ -45,7 +45,9 @@ export async function gpus(context: Context): Promise<void> {
   done(context, 'gpu: helm installs it', await release.install(GPU));
   const { pods } = await available(context, 'gpu');
   placed(context, pods);
-  process.stdout.write('skipped: scaling by KEDA (its operator is not among the modules that build)\n');
+  process.stdout.write(
+    'skipped: scaling by KEDA (no KEDA operator runs here; its ScaledObjects are admitted by its own definitions)\n',
+  );
   await full(context);
   await removal(context, 'gpu', new Set([...before, 'persistentvolumeclaims dmoerm-bundles']));
 }

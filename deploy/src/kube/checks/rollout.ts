@@ -26,6 +26,10 @@ export async function rollout(context: Context, args: readonly string[]): Promis
     },
   );
 
+  const total = [...before.values()].reduce((sum, count) => sum + count, 0);
+  const settled = (what: string): Promise<void> =>
+    pods.until(what, (all) => all.length === total && all.every(isReady));
+  await settled('the pods of before the upgrade are gone');
   const old = await names(context);
   const same = await release.upgrade([...args, '--set', 'podAnnotations.rollout=second']);
   const still = await names(context);
@@ -47,10 +51,7 @@ export async function rollout(context: Context, args: readonly string[]): Promis
     { ...figures(pods.seen), survivors: survivors.length },
   );
   const back = await release.rollback(good);
-  await pods.until(
-    'the pods of the failed upgrade are gone',
-    (all) => all.length === old.length && all.every(isReady),
-  );
+  await settled('the pods of the failed upgrade are gone');
   report.check(
     'a rollback ends it: the pods of before, none restarted',
     back.ok && kept(pods.seen, before, 1) && (await names(context)).join() === old.join(),
