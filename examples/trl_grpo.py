@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 2 examples/trl_grpo.py --target 127.0.0.1:50051 --record grpo.jsonl
 
-The policy is the small decoder that the default bundle embeds (3.1M parameters, trained on text, never on rewards), so that the run needs no
-download and no GPU. `examples/grpo.mjs` starts a mesh, runs this on two ranks and kills a replica in the middle.
+The policy is the small decoder that the default bundle embeds (3.1M parameters, trained on text, never on rewards), so that the run
+needs no download and no GPU. `examples/grpo.mjs` starts a mesh, runs this on two ranks and kills a replica in the middle.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ class FaultServer:
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.models = 0
         self.answer: Answer = lambda request, _: scores(request)
         self.server = grpc.server(futures.ThreadPoolExecutor(8))
         handlers = {
@@ -78,12 +79,16 @@ class FaultServer:
                 self._batch, _wire.BatchScoreRequest.FromString, _wire.BatchScoreResponse.SerializeToString
             ),
             "GetModel": grpc.unary_unary_rpc_method_handler(
-                lambda *_: model(), _wire.GetModelRequest.FromString, _wire.GetModelResponse.SerializeToString
+                self._model, _wire.GetModelRequest.FromString, _wire.GetModelResponse.SerializeToString
             ),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dmoerm.reward.v1.RewardService", handlers),))
         self.target = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
+
+    def _model(self, *_: Any) -> Any:
+        self.models += 1
+        return model()
 
     def _batch(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request)

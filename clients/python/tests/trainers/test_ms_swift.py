@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from contract import CHAT, Contract
 from swift.rewards import orms
 from swift.rl_core.data import GRPOSample
 from swift.rl_core.grpo_algorithm import compute_rewards_per_func
 from swift.utils import import_external_file
-
-from contract import CHAT, Contract
 
 
 class TestMsSwift(Contract):

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import skyrl_gym
+from contract import CHAT, Contract
 from skyrl_gym.envs.registration import deregister
 
-from contract import CHAT, Contract
+from dmoerm import RewardError
+from dmoerm.adapters.skyrl import DmoermEnv
 
 
 class TestSkyrl(Contract):
@@ -32,9 +34,7 @@ class TestSkyrl(Contract):
             deregister("dmoerm")
 
 
-def test_it_is_an_environment_of_skyrl() -> None:
-    from dmoerm.adapters.skyrl import DmoermEnv
-
-    assert issubclass(DmoermEnv, skyrl_gym.Env)
-    with pytest.raises(ValueError, match="DMOERM_TARGET"):
+def test_it_wants_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DMOERM_TARGET", raising=False)
+    with pytest.raises(RewardError, match="DMOERM_TARGET"):
         DmoermEnv()

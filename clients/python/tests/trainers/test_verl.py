@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contract import CHAT, PROMPT, Contract
 from omegaconf import OmegaConf
 from transformers import AutoTokenizer
 from verl import DataProto
@@ -16,7 +17,6 @@ from verl.trainer.ppo.reward import load_reward_manager
 
 import dmoerm.adapters.verl
 from conftest import ROOT
-from contract import CHAT, PROMPT, Contract
 from dmoerm import RewardError
 
 TOKENIZER = AutoTokenizer.from_pretrained(ROOT / "bundles" / "default" / "base")
