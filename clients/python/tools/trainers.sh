@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs each adapter inside its trainer, of the versions in tests/trainers/trainers.txt, against a running mesh. Prints a table.
 #
-#   tools/trainers.sh [NAME...]      all trainers, or those named: trl openrlhf verl nemo_gym ms_swift areal skyrl verifiers verifiers_legacy
+#   tools/trainers.sh [NAME...]      all trainers, or those named: trl openrlhf verl nemo_gym ms_swift areal skyrl verifiers verifiers_legacy nemo_rl
 #
 # The trainers are unpacked from their wheels without their dependencies (vLLM, DeepSpeed and so on want GPUs); what they import on their way
 # to a reward is in an environment of its own. Everything is kept in .venvs: 7 GB, some minutes for the first run, then five.
@@ -25,6 +25,7 @@ fi
 
 # Where the package of a trainer lies, unpacked.
 unpacked() {
+  if [ "$1" = - ]; then return; fi
   if "$venv/bin/pip" show -q "$1" 2>/dev/null; then return; fi # TRL, whose dependencies want no GPU, and ms-swift wants it
   local folder=.venvs/trainers-src/$1-$2 compatible
   if [ ! -d "$folder" ]; then

@@ -15,6 +15,7 @@ from areal.workflow.rlvr import RLVRWorkflow
 from contract import CHAT, PROMPT, Contract
 from transformers import AutoTokenizer
 
+import quick_starts
 from conftest import ROOT, FaultServer
 from dmoerm import RewardError
 from dmoerm.adapters import areal
@@ -66,8 +67,10 @@ class TestArealWorkflow(Contract):
 
     def ask(self, target: str, responses: list[str]) -> list[float]:
         self.environment.setenv("DMOERM_TARGET", target)
-        workflow = RLVRWorkflow(areal.reward_fn, GenerationHyperparameters(max_new_tokens=8), TOKENIZER)
-        workflow.async_reward_fn = areal.reward
+        workflow = quick_starts.run("areal", target)["DmoermWorkflow"](
+            gconfig=GenerationHyperparameters(max_new_tokens=8), tokenizer=TOKENIZER
+        )
+        assert isinstance(workflow, RLVRWorkflow)
 
         async def step() -> list[float]:
             return list(await asyncio.gather(*(workflow._compute_rewards(_response(one), PROMPT, {"messages": CHAT}) for one in responses)))

@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 import pytest
+import yaml
 from contract import CHAT, PROMPT, RESPONSES, Contract
 from fastapi.testclient import TestClient
 from nemo_gym.server_utils import ServerClient
 
+import quick_starts
 from conftest import Mesh
 from dmoerm.adapters.nemo_gym import DmoermConfig, DmoermServer
 
@@ -69,3 +71,9 @@ def test_it_serves_the_other_routes(mesh: Mesh) -> None:
     with _server(mesh.target) as server:
         assert server.get("/reverify_mode").status_code == 200
         assert server.post("/seed_session", json={}).status_code == 200
+
+
+def test_the_quick_start(mesh: Mesh) -> None:
+    assert quick_starts.run("nemo_gym", mesh.target)["DmoermServer"] is DmoermServer
+    settings = yaml.safe_load(quick_starts.blocks("nemo_gym", "yaml")[0])["dmoerm"]["resources_servers"]["dmoerm"]
+    assert DmoermConfig(host="127.0.0.1", port=1, name="dmoerm", **settings).target == quick_starts.TARGET

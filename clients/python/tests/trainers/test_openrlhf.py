@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import openrlhf
 import pytest
 import torch
 from contract import CHAT, Contract
@@ -15,6 +16,7 @@ from openrlhf.utils.agent import SingleTurnAgentExecutor, logger
 from transformers import AutoTokenizer
 
 import dmoerm.adapters.openrlhf
+import quick_starts
 from conftest import ROOT, Mesh
 from dmoerm import Item
 
@@ -82,3 +84,10 @@ def test_a_prompt_of_which_only_the_end_is_left(mesh: Mesh, monkeypatch: pytest.
     sampling = SimpleNamespace(max_tokens=8, logprobs=None)
     output = asyncio.run(executor.execute(RENDERED * 4, "", sampling, 24, TOKENIZER, _Engine("They erode.")))
     assert len(output["observation_tokens"]) < 24 + 8 and output["reward"] is not None
+
+
+def test_the_quick_start_names_options_that_are_there() -> None:
+    source = Path(str(openrlhf.__path__[0]), "cli", "train_ppo_ray.py").read_text()
+    names = quick_starts.flags("openrlhf")
+    assert "reward.remote_url" in names
+    assert [one for one in names if f'"--{one}"' not in source] == []

@@ -9,6 +9,8 @@ import skyrl_gym
 from contract import CHAT, Contract
 from skyrl_gym.envs.registration import deregister
 
+import quick_starts
+from conftest import Mesh
 from dmoerm import RewardError
 from dmoerm.adapters.skyrl import DmoermEnv
 
@@ -38,3 +40,10 @@ def test_it_wants_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DMOERM_TARGET", raising=False)
     with pytest.raises(RewardError, match="DMOERM_TARGET"):
         DmoermEnv()
+
+
+def test_the_quick_start(mesh: Mesh) -> None:
+    try:
+        quick_starts.run("skyrl", mesh.target)
+    finally:
+        deregister("dmoerm")

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.experimental.async_grpo.async_rollout_worker import is_async_callable
 
+import quick_starts
 from conftest import ROOT, FaultServer, Mesh
 from dmoerm.adapters.trl import reward, rewards
 
@@ -92,3 +93,11 @@ def test_async_grpo_can_spawn_with_it(mesh: Mesh) -> None:
     assert is_async_callable(function)
     answers = asyncio.run(function(completions=RESPONSES, prompts=[PROMPT] * 3, completion_ids=[[1]] * 3, level=["easy"] * 3))
     assert len(answers) == 3 and all(math.isfinite(one) for one in answers)
+
+
+def test_the_quick_start(mesh: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = quick_starts.run("trl", mesh.target)
+    steps = [row for row in names["trainer"].state.log_history if "reward" in row]
+    assert len(steps) == 2 and all(math.isfinite(row["reward"]) for row in steps)
+    assert len(names["columns"]) == 2

@@ -6,9 +6,12 @@ import asyncio
 
 import pytest
 import verifiers.v1 as vf
-from contract import CHAT, PROMPT, Contract
+from contract import CHAT, PROMPT, RESPONSES, Contract
 from verifiers.v1.graph import MessageNode
 from verifiers.v1.trace import AgentInfo, TraceTask
+
+import quick_starts
+from conftest import Mesh
 
 
 class TestVerifiers(Contract):
@@ -47,3 +50,15 @@ def _trace(task: vf.Task, response: str) -> vf.Trace:
         MessageNode(message=vf.AssistantMessage(content=response), parent=0, sampled=True),
     ]
     return vf.Trace(task=TraceTask(type="Task", data=task.data), agent=AgentInfo(config=vf.AgentConfig()), nodes=nodes)
+
+
+def test_the_quick_start(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMOERM_TARGET", mesh.target)
+    names = quick_starts.run("verifiers", mesh.target)
+    first, _ = names["Questions"](vf.TasksetConfig())
+    trace = _trace(first, RESPONSES[0])
+    asyncio.run(first.score(trace))
+    plain = trace.rewards["preference"]
+    task = vf.Task(first.data, names["plugged"])
+    asyncio.run(task.score(trace))
+    assert trace.rewards["dmoerm"].value == plain.value / 2 != 0

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
+import verl
 from contract import CHAT, PROMPT, Contract
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from transformers import AutoTokenizer
 from verl import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
 
 import dmoerm.adapters.verl
-from conftest import ROOT
+import quick_starts
+from conftest import ROOT, Mesh
 from dmoerm import RewardError
 
 TOKENIZER = AutoTokenizer.from_pretrained(ROOT / "bundles" / "default" / "base")
@@ -67,9 +71,25 @@ class TestVerlWithText(TestVerl):
     question = PROMPT
 
 
-def test_a_row_without_its_prompt_is_named(mesh: Any) -> None:
+def test_a_row_without_its_prompt_is_named(mesh: Mesh) -> None:
     async def step() -> Any:
         return await _manager(mesh.target, PATHS[0]).run_single(_sample("Hm.", None))
 
     with pytest.raises(RewardError, match="prompt_key"):
         asyncio.run(step())
+
+
+def test_the_quick_start(mesh: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick_starts.run("verl", mesh.target)
+    row = pandas.read_parquet("train.parquet").iloc[0].to_dict()
+    overrides = [one.replace(quick_starts.TARGET, mesh.target) for one in quick_starts.arguments("verl") if "=" in one]
+    with initialize_config_dir(str(Path(str(verl.__path__[0]), "trainer", "config"))):
+        config = compose("ppo_trainer", overrides)  # its own names: others are an error
+    sample = _sample("They erode.", row["extra_info"]["question"])
+    result = asyncio.run(_scored(load_reward_manager(config, TOKENIZER), sample))
+    assert np.isfinite(result["reward_score"]) and "cap/chat/helpfulness" in result["reward_extra_info"]
+
+
+async def _scored(manager: Any, sample: DataProto) -> dict[str, Any]:
+    return dict(await manager.run_single(sample))
