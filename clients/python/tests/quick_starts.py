@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from conftest import ROOT
@@ -19,11 +20,14 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (FOLDER / f"{name}.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def run(name: str, target: str) -> dict[str, Any]:
+def run(name: str, target: str, swaps: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Runs a page's Python from top to bottom, with a mesh and a model that are there. Gives what it has defined."""
+    swaps = {TARGET: target, MODEL: BASE, **(swaps or {})}
     namespace: dict[str, Any] = {"__name__": f"docs.{name}"}
     for block in blocks(name, "python"):
-        exec(compile(block.replace(TARGET, target).replace(MODEL, BASE), f"docs/trainers/{name}.md", "exec"), namespace)
+        for old, new in swaps.items():
+            block = block.replace(old, new)
+        exec(compile(block, f"docs/trainers/{name}.md", "exec"), namespace)
     return namespace
 
 

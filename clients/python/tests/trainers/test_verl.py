@@ -87,9 +87,9 @@ def test_the_quick_start(mesh: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with initialize_config_dir(str(Path(str(verl.__path__[0]), "trainer", "config"))):
         config = compose("ppo_trainer", overrides)  # its own names: others are an error
     sample = _sample("They erode.", row["extra_info"]["question"])
-    result = asyncio.run(_scored(load_reward_manager(config, TOKENIZER), sample))
+    result = asyncio.run(_scored(config, sample))
     assert np.isfinite(result["reward_score"]) and "cap/chat/helpfulness" in result["reward_extra_info"]
 
 
-async def _scored(manager: Any, sample: DataProto) -> dict[str, Any]:
-    return dict(await manager.run_single(sample))
+async def _scored(config: Any, sample: DataProto) -> dict[str, Any]:
+    return dict(await load_reward_manager(config, TOKENIZER).run_single(sample))
