@@ -41,7 +41,7 @@ async function main() {
   const router = await service('router', '--expert', replicas, '--aggregator', aggregator.address);
 
   const machine = { processor: cpus()[0].model, cores: cpus().length, ranks: RANKS, threads_per_rank: 1 };
-  writeFileSync(log, `${JSON.stringify({ machine })}\n`);
+  writeFileSync(log, `${JSON.stringify({ command: `node examples/grpo.mjs --steps ${steps}`, machine })}\n`);
   const training = spawn(
     values.python,
     [

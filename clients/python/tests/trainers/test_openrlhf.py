@@ -11,7 +11,7 @@ from typing import Any
 import openrlhf
 import pytest
 import torch
-from contract import CHAT, Contract
+from contract import CHAT, RESPONSES, Contract
 from openrlhf.utils.agent import SingleTurnAgentExecutor, logger
 from transformers import AutoTokenizer
 
@@ -38,7 +38,11 @@ class _Engine:
 
 def _rollouts(target: str, responses: list[str], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setenv("DMOERM_TARGET", target)
-    executor = SingleTurnAgentExecutor([str(Path(dmoerm.adapters.openrlhf.__file__))])
+    return _execute([str(Path(dmoerm.adapters.openrlhf.__file__))], responses)
+
+
+def _execute(endpoints: list[str], responses: list[str]) -> list[dict[str, Any]]:
+    executor = SingleTurnAgentExecutor(endpoints)
     sampling = SimpleNamespace(max_tokens=64, logprobs=None)
 
     async def step() -> list[dict[str, Any]]:
@@ -84,6 +88,16 @@ def test_a_prompt_of_which_only_the_end_is_left(mesh: Mesh, monkeypatch: pytest.
     sampling = SimpleNamespace(max_tokens=8, logprobs=None)
     output = asyncio.run(executor.execute(RENDERED * 4, "", sampling, 24, TOKENIZER, _Engine("They erode.")))
     assert len(output["observation_tokens"]) < 24 + 8 and output["reward"] is not None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_over_http_it_learns_the_same(mesh: Mesh, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    expected = _rollouts(mesh.target, RESPONSES, monkeypatch)
+    rollouts = _execute([f"{mesh.http}/get_reward"] * count, RESPONSES)
+    assert [one["reward"] for one in rollouts] == [one["reward"] for one in expected]
+    assert [one["scores"] for one in rollouts] == [pytest.approx(one["scores"]) for one in expected]
+    (lost,) = _execute([f"{mesh.http}/get_reward"] * count, [""])
+    assert lost["reward"] is None and lost["scores"] is None
 
 
 def test_the_quick_start_names_options_that_are_there() -> None:
