@@ -12,11 +12,11 @@ import pytest
 from areal.api import AsyncRewardWrapper, ModelResponse
 from areal.api.cli_args import GenerationHyperparameters
 from areal.workflow.rlvr import RLVRWorkflow
-from contract import CHAT, PROMPT, Contract
 from transformers import AutoTokenizer
 
 import quick_starts
 from conftest import ROOT, FaultServer
+from contract import CHAT, PROMPT, Contract
 from dmoerm import RewardError
 from dmoerm.adapters import areal
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import CHAT, Contract
 from swift.arguments import RLHFArguments
 from swift.rewards import orms
 from swift.rl_core.data import GRPOSample
@@ -15,6 +14,7 @@ from swift.rl_core.grpo_algorithm import compute_rewards_per_func
 from swift.utils import import_external_file
 
 import quick_starts
+from contract import CHAT, Contract
 
 
 class TestMsSwift(Contract):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from contract import CHAT, PROMPT, RESPONSES, Contract
 from fastapi.testclient import TestClient
 from nemo_gym.server_utils import ServerClient
 
 import quick_starts
 from conftest import Mesh
+from contract import CHAT, PROMPT, RESPONSES, Contract
 from dmoerm.adapters.nemo_gym import DmoermConfig, DmoermServer
 
 

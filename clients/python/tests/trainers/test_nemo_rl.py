@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from contract import CHAT, RESPONSES, Contract
 
 import quick_starts
 from conftest import Mesh
+from contract import CHAT, RESPONSES, Contract
 from dmoerm.adapters.nemo_rl import DmoermEnvironment
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import openrlhf
 import pytest
 import torch
-from contract import CHAT, RESPONSES, Contract
 from openrlhf.utils.agent import SingleTurnAgentExecutor, logger
 from transformers import AutoTokenizer
 
 import dmoerm.adapters.openrlhf
 import quick_starts
 from conftest import ROOT, Mesh
+from contract import CHAT, RESPONSES, Contract
 from dmoerm import Item
 
 TOKENIZER = AutoTokenizer.from_pretrained(ROOT / "bundles" / "default" / "base")

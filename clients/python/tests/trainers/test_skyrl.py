@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import skyrl_gym
-from contract import CHAT, Contract
 from skyrl_gym.envs.registration import deregister
 
 import quick_starts
 from conftest import Mesh
+from contract import CHAT, Contract
 from dmoerm import RewardError
 from dmoerm.adapters.skyrl import DmoermEnv
 

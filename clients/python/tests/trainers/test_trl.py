@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from contract import CHAT, PROMPT, RESPONSES, Contract
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
@@ -18,6 +17,7 @@ from trl.experimental.async_grpo.async_rollout_worker import is_async_callable
 
 import quick_starts
 from conftest import ROOT, FaultServer, Mesh
+from contract import CHAT, PROMPT, RESPONSES, Contract
 from dmoerm.adapters.trl import reward, rewards
 
 BASE = ROOT / "bundles" / "default" / "base"

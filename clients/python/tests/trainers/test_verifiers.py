@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 import verifiers.v1 as vf
-from contract import CHAT, PROMPT, RESPONSES, Contract
 from verifiers.v1.graph import MessageNode
 from verifiers.v1.trace import AgentInfo, TraceTask
 
 import quick_starts
 from conftest import Mesh
+from contract import CHAT, PROMPT, RESPONSES, Contract
 
 
 class TestVerifiers(Contract):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import verifiers.legacy as vf
-from contract import CHAT, Contract
 
+from contract import CHAT, Contract
 from dmoerm import RewardError
 from dmoerm.adapters import verifiers
 

@@ -11,7 +11,6 @@ import pandas
 import pytest
 import torch
 import verl
-from contract import CHAT, PROMPT, Contract
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from transformers import AutoTokenizer
@@ -21,6 +20,7 @@ from verl.trainer.ppo.reward import load_reward_manager
 import dmoerm.adapters.verl
 import quick_starts
 from conftest import ROOT, Mesh
+from contract import CHAT, PROMPT, Contract
 from dmoerm import RewardError
 
 TOKENIZER = AutoTokenizer.from_pretrained(ROOT / "bundles" / "default" / "base")
