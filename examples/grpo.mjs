@@ -1,8 +1,9 @@
 // A real RL run against a mesh that loses a replica: starts an aggregator, two experts and a router, runs examples/trl_grpo.py on two ranks,
 // and kills one expert with SIGKILL at half of the steps. Prints what became of it; status 1 if a step failed or the reward did not rise.
+// With --control both experts are killed: status 1 unless the run then stops, having learnt from no reward that was not the mesh's.
 //
 //   npm run build && python3 -m venv .venvs/grpo && .venvs/grpo/bin/pip install -r examples/grpo-requirements.txt ./clients/python
-//   node examples/grpo.mjs --python .venvs/grpo/bin/python --record grpo.jsonl [--steps 100]
+//   node examples/grpo.mjs --python .venvs/grpo/bin/python --record grpo.jsonl [--steps 100] [--control]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     python: { type: 'string', default: 'python3' },
     record: { type: 'string', default: 'grpo.jsonl' },
     steps: { type: 'string', default: '100' },
+    control: { type: 'boolean', default: false },
   },
 });
 const log = resolve(values.record);
@@ -59,13 +61,17 @@ async function main() {
   const half = Math.floor(steps / 2);
   if (!(await Promise.race([reaches(half), ended.then(() => false)]))) return report(1);
 
-  const [victim, survivor] = experts;
+  const victims = values.control ? experts : experts.slice(1);
   const before = await Promise.all(experts.map(evaluated));
-  victim.child.kill('SIGKILL');
-  record({ killed: 'one of two experts, SIGKILL', after_step: rows().length, calls_by_replica: before });
+  for (const { child } of victims) child.kill('SIGKILL');
+  record({
+    killed: `${victims.length} of 2 experts, SIGKILL`,
+    after_step: rows().length,
+    calls_by_replica: before,
+  });
   const [status] = await ended;
   record({
-    calls_of_survivor: await evaluated(survivor),
+    ...(!values.control && { calls_of_survivor: await evaluated(experts[0]) }),
     attempts_on_the_dead: await metric(router, 'dmoerm_attempts_total', 'outcome="unavailable"'),
     rewards: await metric(router, 'dmoerm_candidates_total'),
     errors: await metric(router, 'dmoerm_candidate_errors_total'),
@@ -124,5 +130,8 @@ function report(status) {
   const result = { status, steps: rewards.length, finite: rewards.every(Number.isFinite), first, last };
   record({ result: { ...result, edge: EDGE } });
   process.stdout.write(`${JSON.stringify(result)}\n`);
-  return status === 0 && rewards.length === steps && result.finite && last > first;
+  if (!result.finite) return false;
+  return values.control
+    ? status !== 0 && rewards.length < steps
+    : status === 0 && rewards.length === steps && last > first;
 }
