@@ -27,18 +27,21 @@ class Mesh:
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.target = "127.0.0.1:0"
+        self.http = ""
         self.start()
 
     def start(self) -> None:
         self._ready.unlink(missing_ok=True)
         with self._log.open("ab") as log:
-            command = ["node", str(CLI), "serve", "--listen", self.target, "--ready-file", str(self._ready)]
+            command = ["node", str(CLI), "serve", "--listen", self.target, "--http", "127.0.0.1:0", "--ready-file", str(self._ready)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         while not self._ready.exists() or not self._ready.read_text():
             if self._process.poll() is not None:
                 pytest.fail(f"the mesh did not start: {self._log.read_text()[-2000:]}")
             time.sleep(0.05)
-        self.target = json.loads(self._ready.read_text())["router"]
+        addresses = json.loads(self._ready.read_text())
+        self.target = addresses["router"]
+        self.http = f"http://{addresses['gateway']}"
 
     def stop(self) -> None:
         assert self._process is not None
@@ -71,6 +74,7 @@ class FaultServer:
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.models = 0
         self.answer: Answer = lambda request, _: scores(request)
         self.server = grpc.server(futures.ThreadPoolExecutor(8))
         handlers = {
@@ -78,12 +82,16 @@ class FaultServer:
                 self._batch, _wire.BatchScoreRequest.FromString, _wire.BatchScoreResponse.SerializeToString
             ),
             "GetModel": grpc.unary_unary_rpc_method_handler(
-                lambda *_: model(), _wire.GetModelRequest.FromString, _wire.GetModelResponse.SerializeToString
+                self._model, _wire.GetModelRequest.FromString, _wire.GetModelResponse.SerializeToString
             ),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dmoerm.reward.v1.RewardService", handlers),))
         self.target = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
+
+    def _model(self, *_: Any) -> Any:
+        self.models += 1
+        return model()
 
     def _batch(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append(request)

@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from conftest import FaultServer, Mesh, abort, scores
-from dmoerm import Item, RewardClient, RewardError
+from dmoerm import Item, RewardClient, RewardError, _plan
 from dmoerm.adapters import areal, openrlhf, slime, trl, trlx, verifiers, verl
 
 PROMPT = "Why do rivers bend?"
@@ -105,6 +105,16 @@ def test_overload_is_waited_out(name: str, faulty: FaultServer, monkeypatch: pyt
     refuse = abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0.05)
     faulty.answer = lambda request, context: refuse(request, context) if len(faulty.requests) < 2 else scores(request)
     assert _ask(name, faulty.target, ["x", "xyz"]) == [1, 3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_server_that_goes_away_is_an_exception(name: str, faulty: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMOERM_TARGET", faulty.target)
+    monkeypatch.setattr(_plan, "_AWAY_SECONDS", 0.2)
+    assert _ask(name, faulty.target, ["x", "xyz"]) == [1, 3]
+    faulty.server.stop(None).wait()
+    with pytest.raises(RewardError, match=r"UNAVAILABLE|DEADLINE_EXCEEDED"):
+        _ask(name, faulty.target, ["x", "xyz"])
 
 
 def test_trl_finds_and_pickles_the_function(target: str) -> None:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import grpc
 import pytest
 
 from conftest import ROOT, FaultServer, Mesh, abort, scores
-from dmoerm import AsyncRewardClient, Item, RewardClient, RewardError, Score, _wire
+from dmoerm import AsyncRewardClient, Item, RewardClient, RewardError, Score, _plan, _wire
 
 PROMPT = "Why do rivers bend?"
 ITEMS = [Item.pair(PROMPT, f"They erode their outer banks, {i} times.") for i in range(12)] + [
@@ -151,6 +152,22 @@ def test_an_event_loop_per_step_works(mesh: Mesh) -> None:
     assert len(client._loops) == 1  # closed loops are forgotten
 
 
+def test_a_loop_per_step_keeps_the_pinned_revision_and_does_not_wait_for_who_has_gone(
+    faulty: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_plan, "_AWAY_SECONDS", 0.5)
+    client = AsyncRewardClient(faulty.target, pin=True)
+    for _ in range(2):
+        asyncio.run(client.score(ITEMS[0]))
+    assert faulty.models == 1
+    assert {item.options.revision for request in faulty.requests for item in request.items} == {"f" * 64}
+    faulty.server.stop(None).wait()
+    start = time.monotonic()
+    with pytest.raises(RewardError, match="UNAVAILABLE"):
+        asyncio.run(client.score(ITEMS[0]))
+    assert time.monotonic() - start < 20
+
+
 def test_overload_is_waited_out_within_the_timeout(faulty: FaultServer, kind: Any) -> None:
     refuse = abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0.05)
     faulty.answer = lambda request, context: refuse(request, context) if len(faulty.requests) < 3 else scores(request)
@@ -163,6 +180,14 @@ def test_overload_beyond_the_timeout_is_an_error_that_says_when(faulty: FaultSer
     with pytest.raises(RewardError) as caught:
         kind(faulty.target).score_batch([Item.pair("p", "x")], timeout=0.4, on_error="zero")
     assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 0.5)
+
+
+def test_a_late_answer_is_an_error_of_this_package(faulty: FaultServer, kind: Any) -> None:
+    over = threading.Event()
+    faulty.answer = lambda request, _: over.wait(20) and scores(request)
+    with pytest.raises(RewardError, match="DEADLINE_EXCEEDED"):
+        kind(faulty.target).score(Item.pair("p", "x"), 0.3)
+    over.set()
 
 
 def test_what_does_not_pass_is_not_asked_again(faulty: FaultServer, kind: Any) -> None:

@@ -17,7 +17,7 @@ from ._connection import Settings, Tls
 from ._plan import Attempts, Call, Outcome, read
 from .client import CALLS_AT_ONCE
 from .coalesce import MAX_BYTES, MAX_ITEMS, WAIT_SECONDS, Waiting, first_batch
-from .errors import RewardError, from_rpc
+from .errors import RewardError, from_rpc, late
 from .items import Item
 from .outcome import OnError, finish, unwrap
 from .results import Model, Score, to_model
@@ -39,11 +39,16 @@ class AsyncRewardClient:
         self._settings = Settings.make(target, tls=tls, token=token, timeout=timeout, rpc_timeout=rpc_timeout, pin=pin)
         self._lock = threading.Lock()
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._met = _Met()
         self._pid = os.getpid()
 
     async def score(self, item: Item, timeout: float | None = None) -> Score:
         """Scores one item, together with those of other tasks of the loop. Raises RewardError; a cancelled caller's item is not sent."""
-        return unwrap(await asyncio.wait_for(self._here().put(item), self._seconds(timeout)))
+        seconds = self._seconds(timeout)
+        try:
+            return unwrap(await asyncio.wait_for(self._here().put(item), seconds))
+        except asyncio.TimeoutError:
+            raise late(seconds) from None
 
     async def score_batch(self, items: Sequence[Item], timeout: float | None = None, on_error: OnError = "raise") -> list[Any]:
         """As `RewardClient.score_batch`."""
@@ -73,6 +78,7 @@ class AsyncRewardClient:
         self._settings = settings
         self._lock = threading.Lock()
         self._loops = {}
+        self._met = _Met()
         self._pid = os.getpid()
 
     def _seconds(self, timeout: float | None) -> float:
@@ -86,18 +92,24 @@ class AsyncRewardClient:
                 self._loops, self._pid = {}, os.getpid()
             for loop in [one for one in self._loops if one.is_closed()]:
                 del self._loops[loop]
-            return self._loops.setdefault(running, _Loop(self._settings))
+            return self._loops.setdefault(running, _Loop(self._settings, self._met))
+
+
+class _Met:
+    """The model that answered first: what a client knows in all of its loops. A trainer that makes a loop a step must neither pin another
+    revision in the next, nor wait for a server that has gone as for one that is yet to come."""
+
+    model: Model | None = None
 
 
 class _Loop:
     """A client's channel and waiting items in one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, met: _Met) -> None:
         self._settings = settings
+        self._met = met
         self._stamp: tuple[float, ...] | None = None
         self._channel: Any = None
-        self._known: Model | None = None
-        self._met = False
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._queue: list[Waiting[asyncio.Future[Outcome]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -171,13 +183,13 @@ class _Loop:
             await asyncio.sleep(pause)
 
     async def model(self, deadline: float) -> Model:
-        if self._known is None:
+        if self._met.model is None:
             try:
                 response = await self._rpc("GetModel", _wire.GetModelRequest(), _wire.GetModelResponse, deadline - time.monotonic())
             except grpc.RpcError as error:
                 raise from_rpc(error) from None
-            self._known = to_model(response)
-        return self._known
+            self._met.model = to_model(response)
+        return self._met.model
 
     async def _call(self, call: Call, left: float) -> dict[int, Any]:
         try:
@@ -191,10 +203,9 @@ class _Loop:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        timeout = max(0.0, left if not self._met else min(left, self._settings.rpc_timeout))
-        response = await call(request, timeout=timeout, metadata=self._settings.metadata, wait_for_ready=not self._met)
-        self._met = True
-        return response
+        first = self._met.model is None
+        timeout = max(0.0, left if first else min(left, self._settings.rpc_timeout))
+        return await call(request, timeout=timeout, metadata=self._settings.metadata, wait_for_ready=first)
 
     def _open(self) -> Any:
         tls = self._settings.tls

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ from . import _wire
 from ._connection import Settings, Tls
 from ._plan import Attempts, Call, Outcome, read
 from .coalesce import MAX_BYTES, MAX_ITEMS, WAIT_SECONDS, Waiting, first_batch
-from .errors import RewardError, from_rpc
+from .errors import RewardError, from_rpc, late
 from .items import Item
 from .outcome import OnError, finish, unwrap
 from .results import Model, Score, to_model
@@ -47,7 +48,13 @@ class RewardClient:
 
     def score(self, item: Item, timeout: float | None = None) -> Score:
         """Scores one item, together with those of other threads. Raises RewardError."""
-        return unwrap(self._here().coalescer.put(item).result(self._seconds(timeout)))
+        seconds = self._seconds(timeout)
+        future = self._here().coalescer.put(item)
+        try:
+            return unwrap(future.result(seconds))
+        except FutureTimeoutError:
+            future.cancel()
+            raise late(seconds) from None
 
     def score_batch(self, items: Sequence[Item], timeout: float | None = None, on_error: OnError = "raise") -> list[Any]:
         """One score per item, in their order.

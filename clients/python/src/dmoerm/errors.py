@@ -47,6 +47,11 @@ def invalid(field: str, message: str) -> RewardError:
     return RewardError("INVALID_ARGUMENT", "INVALID_ITEM", message, field)
 
 
+def late(seconds: float) -> RewardError:
+    """No answer within the caller's timeout. Not Python's own TimeoutError: AReaL would take that for its own, and learn a 0."""
+    return RewardError("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", f"no reward within {seconds:g} s")
+
+
 def bad_answer(what: str) -> RewardError:
     """The server does not keep to the API."""
     return RewardError("INTERNAL", "BAD_ANSWER", f"the server answered with {what}")
