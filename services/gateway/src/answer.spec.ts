@@ -15,8 +15,9 @@ describe.each([
   it('reads back to the same value', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        // Without -0, which `JSON.stringify` writes as 0.
-        expect(JSON.parse(write(value))).toEqual(JSON.parse(JSON.stringify(value)));
+        // `JSON.stringify` writes -0 as 0: text in, so that neither has one.
+        const plain = JSON.parse(JSON.stringify(value)) as unknown;
+        expect(JSON.parse(write(plain))).toEqual(plain);
       }),
     );
   });
