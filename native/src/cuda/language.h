@@ -17,7 +17,7 @@ struct Global {
   T* data = nullptr;
   int64_t size = 0;
 
-  __device__ __forceinline__ bool present() const { return data != nullptr; }
+  __device__ __host__ __forceinline__ bool present() const { return data != nullptr; }
   __device__ __forceinline__ T load(int64_t i) const { return data[i]; }
   template <class U>
   __device__ __forceinline__ void store(int64_t i, U value) const {

@@ -13,6 +13,7 @@
 
 #define __global__
 #define __device__
+#define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
@@ -20,6 +21,10 @@
 #define blockIdx (::dmoerm::cuda::emulated::Machine::instance().block())
 #define gridDim (::dmoerm::cuda::emulated::Machine::instance().blocks())
 #define blockDim (::dmoerm::cuda::emulated::block_size())
+
+struct alignas(8) float2 {
+  float x, y;
+};
 
 struct alignas(16) float4 {
   float x, y, z, w;
