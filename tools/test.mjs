@@ -32,7 +32,10 @@ else process.stdout.write('skipped: format of C++ (no clang-format; pip install 
 
 const built = `${ROOT}/native/build`;
 for (const [name, command, ...args] of [
-  ...['ops', 'decode', 'thread_pool', 'packed_file', 'emulated'].map((one) => [one, `${built}/${one}_test`]),
+  ...['ops', 'decode', 'thread_pool', 'packed_file', 'emulated', 'cuda_machine', 'cuda_ops'].map((one) => [
+    one,
+    `${built}/${one}_test`,
+  ]),
   ['object code', 'node', `${ROOT}/native/tests/object_code/object_code.mjs`, built],
 ]) {
   const { ok, stdout } = step(`native ${name}`, command, args);
@@ -110,7 +113,7 @@ function git(...args) {
 function sources() {
   return git('ls-files', 'native')
     .split('\n')
-    .filter((file) => /\.(h|cpp|inc)$/.test(file));
+    .filter((file) => /\.(h|cpp|cu|inc)$/.test(file));
 }
 
 function hasSpecs(folder) {

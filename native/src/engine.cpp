@@ -11,6 +11,7 @@
 #include <optional>
 #include <thread>
 
+#include "backend.h"
 #include "dmoerm/error.h"
 #include "generator.h"
 #include "model.h"
@@ -77,10 +78,10 @@ const float* take(Outputs& outputs, const Slice& slice, const float* pooled,
 struct Engine::State {
   State(const ModelSource& source, const EngineOptions& wanted)
       : options(wanted),
-        ops(select_ops(options.isa.c_str())),
-        pool(choose_threads(options.threads)),
-        base(load_base(source, options.weight_type.value_or(default_weight_type(ops)),
-                       options.cache, ops, pool)) {
+        ops(select_backend(options.isa)),
+        device(ops.open == nullptr ? nullptr : ops.open()),
+        pool(choose_threads(options.threads), device == nullptr ? host_memory() : *device),
+        base(load_base(source, weight_type_of(options, ops), options.cache, ops, pool)) {
     if (options.max_rows < 1)
       throw Error(Code::kInvalidArgument, "BAD_MAX_ROWS", "maxRows", "maxRows must be at least 1");
   }
@@ -96,6 +97,7 @@ struct Engine::State {
   std::mutex mutex;
   const EngineOptions options;
   const Ops& ops;
+  const std::unique_ptr<Memory> device;  ///< outlives what lies in its memory
   ThreadPool pool;
   BaseWeights base;
   std::map<int64_t, Task> tasks;

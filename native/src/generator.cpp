@@ -78,7 +78,7 @@ class Generator {
     const ModelConfig& c = base_.config;
     for (KeyValues& kept : m_.kept)
       ops_.reserve_key_values(kept, prompts * per_prompt + sequences * per_sequence,
-                              {c.head_count, c.kv_head_count, c.head_dim});
+                              {c.head_count, c.kv_head_count, c.head_dim}, pool_.memory());
   }
 
   /// Begins completions while there is room. Returns their prompts that are not kept yet.
@@ -163,22 +163,23 @@ class Generator {
     const int64_t V = base_.config.vocab_size;
     const Sampling& sampling = g_.sampling;
     compute_logits();
-    m_.terms.reserve(rows * V);
+    m_.terms.reserve(rows * V, pool_.memory());
     ops_.softmax_terms(m_.terms.data(), m_.logits.data(), rows, V, 1, pool_);
-    const float* heated = m_.terms.data();
+    const float* logits = to_host(m_.read_logits, m_.logits, rows * V);
+    const float* terms = to_host(m_.read_terms, m_.terms, rows * V);
+    const float* heated = terms;
     if (sampling.temperature != 0 && sampling.temperature != 1) {
-      m_.heated.reserve(rows * V);
+      m_.heated.reserve(rows * V, pool_.memory());
       ops_.softmax_terms(m_.heated.data(), m_.logits.data(), rows, V, 1 / sampling.temperature,
                          pool_);
-      heated = m_.heated.data();
+      heated = to_host(m_.read_heated, m_.heated, rows * V);
     }
     std::vector<Choice> choices(rows);
     pool_.run(rows, [&](int64_t i, int) {
       const Sequence& sequence = sequences_[i];
       const double random = uniform(g_.prompts[sequence.prompt->index].seed, sequence.sample,
                                     static_cast<int64_t>(sequence.completion->tokens.size()));
-      choices[i] = choose(m_.logits.data() + i * V, m_.terms.data() + i * V, heated + i * V, V,
-                          sampling, random);
+      choices[i] = choose(logits + i * V, terms + i * V, heated + i * V, V, sampling, random);
     });
     for (int64_t i = 0; i < rows; ++i) {
       const Sequence& sequence = sequences_[i];
@@ -189,6 +190,14 @@ class Generator {
       sequence.completion->tokens.push_back(choices[i].token);
       sequence.completion->log_probs.push_back(choices[i].log_prob);
     }
+  }
+
+  /// Elements of an op's result where the host reads them.
+  const float* to_host(std::vector<float>& copy, const Buffer<float>& from, int64_t count) {
+    if (pool_.memory().is_host()) return from.data();
+    copy.resize(count);
+    pool_.memory().read(copy.data(), from.data(), count * static_cast<int64_t>(sizeof(float)));
+    return copy.data();
   }
 
   void compute_logits() {
@@ -206,9 +215,12 @@ class Generator {
       panels.push_back(
           {row, std::min(ops_.panel_rows, rows - row), 0, static_cast<int64_t>(panels.size())});
     const auto end = static_cast<int64_t>(panels.size());
-    ops_.pack_rows(m_.input, ops_.row_type(head_.type), embeddings.data(), C, panels, 0, end, {},
+    m_.embeddings.reserve(rows * C, pool_.memory());
+    pool_.memory().write(m_.embeddings.data(), embeddings.data(),
+                         rows * C * static_cast<int64_t>(sizeof(float)));
+    ops_.pack_rows(m_.input, ops_.row_type(head_.type), m_.embeddings.data(), C, panels, 0, end, {},
                    workspace_.scratch, pool_);
-    m_.logits.reserve(rows * head_.N);
+    m_.logits.reserve(rows * head_.N, pool_.memory());
     ops_.linear(m_.logits.data(),
                 {&panels, 0, end, &m_.input, &head_, nullptr, head_.N, nullptr, nullptr}, false,
                 workspace_.scratch, pool_);
@@ -260,7 +272,7 @@ class Generator {
 int64_t GenerationMemory::bytes() const {
   int64_t bytes = input.data.capacity();
   for (const KeyValues& one : kept) bytes += one.bytes();
-  for (const Buffer<float>* buffer : {&logits, &terms, &heated, &input.scales})
+  for (const Buffer<float>* buffer : {&embeddings, &logits, &terms, &heated, &input.scales})
     bytes += buffer->capacity() * static_cast<int64_t>(sizeof(float));
   return bytes;
 }

@@ -13,7 +13,8 @@ namespace dmoerm {
 /// Keys, values and logits of completions in flight, kept between calls.
 struct GenerationMemory {
   std::vector<KeyValues> kept;  ///< by layer
-  Buffer<float> logits, terms, heated;
+  Buffer<float> embeddings, logits, terms, heated;
+  std::vector<float> read_logits, read_terms, read_heated;  ///< what a device has of them
   PackedRows input;
 
   int64_t bytes() const;

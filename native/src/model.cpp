@@ -23,6 +23,7 @@ class Forward {
         c_(base.config),
         ops_(ops),
         pool_(pool),
+        memory_(pool.memory()),
         w_(w),
         max_rows_(max_rows),
         kept_(kept),
@@ -31,7 +32,7 @@ class Forward {
         lora_rows_(ops.row_type(lora_type(base.type))) {}
 
   std::vector<float> run() {
-    w_.rope.reserve(c_, plan_.longest);
+    w_.rope.reserve(c_, plan_.longest, memory_);
     rows_ = with_panels(plan_.rows);
     pooled_ = with_panels(plan_.pooled);
     pooled_at_ = plan_.pooled_at;
@@ -63,18 +64,21 @@ class Forward {
 
  private:
   void embed() {
-    w_.hidden.reserve(rows_.count() * c_.hidden_size);
-    pool_.run(rows_.count(), [&](int64_t row, int) {
-      base_.embedding.row(w_.hidden.data() + row * c_.hidden_size, plan_.tokens[row]);
-    });
+    w_.hidden.reserve(rows_.count() * c_.hidden_size, memory_);
+    ops_.embed(w_.hidden.data(), base_.constants.table, base_.constants.table_type,
+               plan_.tokens.data(), rows_.count(), c_.hidden_size, pool_);
   }
 
   /// Appends the normalised hidden states of the rows.
   void finish(std::vector<float>& embeddings) {
-    const size_t at = embeddings.size();
-    embeddings.resize(at + rows_.count() * c_.hidden_size);
-    ops_.rms_norm(embeddings.data() + at, w_.hidden.data(), base_.norm.data(), rows_.count(),
+    const int64_t count = rows_.count() * c_.hidden_size;
+    w_.normed.reserve(count, memory_);
+    ops_.rms_norm(w_.normed.data(), w_.hidden.data(), base_.constants.norm, rows_.count(),
                   c_.hidden_size, c_.rms_norm_eps, pool_);
+    const size_t at = embeddings.size();
+    embeddings.resize(at + count);
+    memory_.read(embeddings.data() + at, w_.normed.data(),
+                 count * static_cast<int64_t>(sizeof(float)));
   }
 
   void layer(int64_t l) {
@@ -154,14 +158,14 @@ class Forward {
 
   /// The rest of attention: from queries, keys and values to the hidden states.
   void attend(int64_t l, int64_t key_rows, const std::vector<int32_t>& key_positions) {
-    const LayerWeights& layer = base_.layers[l];
+    const Constants::Layer& layer = base_.constants.layers[l];
     rotate(w_.query, layer.q_norm, rows_.positions, c_.head_count);
     rotate(w_.key, layer.k_norm, key_positions, c_.kv_head_count);
     const AttentionShape shape{c_.head_count, c_.kv_head_count, c_.head_dim,
                                1.0f / std::sqrt(static_cast<float>(c_.head_dim)),
                                c_.sliding_windows[l]};
     const int64_t width = c_.head_count * c_.head_dim;
-    w_.attended.reserve(rows_.count() * width);
+    w_.attended.reserve(rows_.count() * width, memory_);
     if (kept_ == nullptr) {
       ops_.attention(w_.attended.data(), w_.query.data(), w_.key.data(), w_.value.data(), key_rows,
                      rows_.segments, shape, lora_rows_, w_.scratch, pool_);
@@ -191,7 +195,7 @@ class Forward {
   void mlp(int64_t l) {
     const int64_t F = c_.ffn_size;
     pack(w_.input, w_.hidden.data(), c_.hidden_size, l, Site::kMlp,
-         {base_.layers[l].post_norm.data(), c_.rms_norm_eps}, 0, rows_.panel_count());
+         {base_.constants.layers[l].post_norm, c_.rms_norm_eps}, 0, rows_.panel_count());
     // Stretches of equal length: a short last one would read all weights for little.
     const int64_t most = std::max<int64_t>(1, kMlpBytes / (F * 4 * ops_.panel_rows));
     const int64_t count = (rows_.panel_count() + most - 1) / most;
@@ -205,7 +209,7 @@ class Forward {
         // A row's scale is known only when the whole row is.
         const int64_t first = rows_.panels[begin].row;
         const int64_t count = rows_.panels[end - 1].row + rows_.panels[end - 1].count - first;
-        w_.ffn.reserve(count * F);
+        w_.ffn.reserve(count * F, memory_);
         ops_.gated(w_.gated.base, base_rows_, w_.ffn.data(), gate, up, w_.scratch, pool_);
         pack(w_.gated, w_.ffn.data() - first * F, F, l, Site::kDown, {}, begin, end);
       } else {
@@ -219,7 +223,9 @@ class Forward {
 
   // ---- products ----
 
-  RmsNorm norm_of(int64_t l) const { return {base_.layers[l].input_norm.data(), c_.rms_norm_eps}; }
+  RmsNorm norm_of(int64_t l) const {
+    return {base_.constants.layers[l].input_norm, c_.rms_norm_eps};
+  }
 
   /// Packs panels [begin, end) for the base and, if an adapter on the site needs another type, for the
   /// adapters.
@@ -263,7 +269,7 @@ class Forward {
             end,
             &x,
             &layer.matrix(target),
-            layer.bias_of(target),
+            base_.constants.layers[l].bias[static_cast<size_t>(target)],
             layer.matrix(target).N,
             u,
             u == nullptr ? nullptr : &ups};
@@ -271,14 +277,14 @@ class Forward {
 
   /// Queries, keys or values of all rows.
   void project(Buffer<float>& y, int64_t l, Target target, const PackedRows* u) {
-    y.reserve(rows_.count() * base_.layers[l].matrix(target).N);
+    y.reserve(rows_.count() * base_.layers[l].matrix(target).N, memory_);
     ops_.linear(y.data(), product(l, target, w_.input.base, u, 0, rows_.panel_count()), false,
                 w_.scratch, pool_);
   }
 
   /// The base's part of them.
   void base_projection(Buffer<float>& y, int64_t l, Target target, const PackedRows& x) {
-    y.reserve(rows_.count() * base_.layers[l].matrix(target).N);
+    y.reserve(rows_.count() * base_.layers[l].matrix(target).N, memory_);
     ops_.linear(y.data(), product(l, target, x, nullptr, 0, rows_.panel_count()), false, w_.scratch,
                 pool_);
   }
@@ -330,12 +336,11 @@ class Forward {
   // ---- rows ----
 
   /// Per-head norm where the model has one, then RoPE.
-  void rotate(Buffer<float>& x, const std::vector<float>& norm,
-              const std::vector<int32_t>& positions, int64_t heads) {
+  void rotate(Buffer<float>& x, const float* norm, const std::vector<int32_t>& positions,
+              int64_t heads) {
     const auto rows = static_cast<int64_t>(positions.size());
-    if (!norm.empty())
-      ops_.rms_norm(x.data(), x.data(), norm.data(), rows * heads, c_.head_dim, c_.rms_norm_eps,
-                    pool_);
+    if (norm != nullptr)
+      ops_.rms_norm(x.data(), x.data(), norm, rows * heads, c_.head_dim, c_.rms_norm_eps, pool_);
     ops_.rope(x.data(), positions.data(), w_.rope.cosines(), w_.rope.sines(), rows, heads,
               c_.head_dim, pool_);
   }
@@ -355,11 +360,8 @@ class Forward {
 
   /// Only the pooled rows stay.
   void keep_pooled() {
-    const int64_t C = c_.hidden_size;
-    w_.forked.reserve(pooled_.count() * C);
-    for (int64_t i = 0; i < pooled_.count(); ++i)
-      std::copy(w_.hidden.data() + pooled_at_[i] * C, w_.hidden.data() + (pooled_at_[i] + 1) * C,
-                w_.forked.data() + i * C);
+    w_.forked.reserve(pooled_.count() * c_.hidden_size, memory_);
+    ops_.gather(w_.forked.data(), w_.hidden.data(), pooled_at_, c_.hidden_size, pool_);
     std::swap(w_.hidden, w_.forked);
     rows_ = pooled_;
   }
@@ -391,18 +393,13 @@ class Forward {
   /// y <- the branches' rows of x, `width` elements each, one branch after another.
   void copy_groups(Buffer<float>& y, const float* x, int64_t width, const Rows& rows,
                    const std::vector<Branch>& branches) {
-    std::vector<int64_t> begins;
-    int64_t count = 0;
+    std::vector<int64_t> from;
     for (const Branch& branch : branches) {
-      begins.push_back(count);
-      count += group_of(rows, branch).count;
+      const RowGroup& group = group_of(rows, branch);
+      for (int64_t i = 0; i < group.count; ++i) from.push_back(group.begin + i);
     }
-    y.reserve(count * width);
-    pool_.run(static_cast<int64_t>(branches.size()), [&](int64_t e, int) {
-      const RowGroup& group = group_of(rows, branches[e]);
-      std::copy(x + group.begin * width, x + (group.begin + group.count) * width,
-                y.data() + begins[e] * width);
-    });
+    y.reserve(static_cast<int64_t>(from.size()) * width, memory_);
+    ops_.gather(y.data(), x, from, width, pool_);
   }
 
   void check_cancelled() const {
@@ -415,6 +412,7 @@ class Forward {
   const ModelConfig& c_;
   const Ops& ops_;
   ThreadPool& pool_;
+  Memory& memory_;
   Workspace& w_;
   const int64_t max_rows_;
   std::vector<KeyValues>* const kept_;  ///< null: keys and values live as long as their layer
@@ -430,22 +428,29 @@ class Forward {
 
 }  // namespace
 
-void RopeTable::reserve(const ModelConfig& config, int64_t positions) {
+void RopeTable::reserve(const ModelConfig& config, int64_t positions, Memory& memory) {
+  if (positions <= positions_) return;
   const auto half = static_cast<int64_t>(config.inverse_frequencies.size());
-  cosines_.resize(std::max<size_t>(cosines_.size(), positions * half));
-  sines_.resize(cosines_.size());
-  for (; positions_ < positions; ++positions_)
+  std::vector<float> cosines(positions * half), sines(positions * half);
+  for (int64_t position = 0; position < positions; ++position)
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(positions_) * config.inverse_frequencies[i];
-      cosines_[positions_ * half + i] = static_cast<float>(std::cos(angle) * config.rope_scale);
-      sines_[positions_ * half + i] = static_cast<float>(std::sin(angle) * config.rope_scale);
+      const double angle = static_cast<double>(position) * config.inverse_frequencies[i];
+      cosines[position * half + i] = static_cast<float>(std::cos(angle) * config.rope_scale);
+      sines[position * half + i] = static_cast<float>(std::sin(angle) * config.rope_scale);
     }
+  const auto place = [&](Buffer<float>& to, const std::vector<float>& from) {
+    to.reserve(positions * half, memory);
+    memory.write(to.data(), from.data(), positions * half * static_cast<int64_t>(sizeof(float)));
+  };
+  place(cosines_, cosines);
+  place(sines_, sines);
+  positions_ = positions;
 }
 
 int64_t Workspace::bytes() const {
   int64_t bytes = scratch.bytes() + rope.bytes();
   for (const Buffer<float>* buffer : {&hidden, &query, &key, &value, &attended, &ffn, &forked,
-                                      &fork.hidden, &fork.query, &fork.key, &fork.value})
+                                      &normed, &fork.hidden, &fork.query, &fork.key, &fork.value})
     bytes += buffer->capacity() * static_cast<int64_t>(sizeof(float));
   for (const PackedRows* rows :
        {&input.base, &input.lora, &gated.base, &gated.lora, &low_rank, &gated_low_rank,

@@ -12,17 +12,17 @@ namespace dmoerm {
 /// RoPE's cosines and sines (positions, D/2), grown as longer sequences come.
 class RopeTable {
  public:
-  void reserve(const ModelConfig& config, int64_t positions);
+  void reserve(const ModelConfig& config, int64_t positions, Memory& memory = host_memory());
   const float* cosines() const { return cosines_.data(); }
   const float* sines() const { return sines_.data(); }
   int64_t bytes() const {
-    return static_cast<int64_t>((cosines_.capacity() + sines_.capacity()) * sizeof(float));
+    return (cosines_.capacity() + sines_.capacity()) * static_cast<int64_t>(sizeof(float));
   }
 
  private:
   int64_t positions_ = 0;
-  std::vector<float> cosines_;
-  std::vector<float> sines_;
+  Buffer<float> cosines_;
+  Buffer<float> sines_;
 };
 
 /// Rows packed for the base, and for adapters where those ask for another type.
@@ -33,7 +33,7 @@ struct PackedInput {
 
 /// Activations, kept between calls.
 struct Workspace {
-  Buffer<float> hidden, query, key, value, attended, ffn, forked;
+  Buffer<float> hidden, query, key, value, attended, ffn, forked, normed;
   PackedInput input;          ///< rows on their way into a linear layer
   PackedInput gated;          ///< the MLP's inner rows, a stretch at a time
   PackedRows low_rank;        ///< down products of adapters

@@ -66,7 +66,7 @@ void refer_to_stored(BaseWeights& base, const BaseTensors& tensors, ThreadPool& 
 
 void pack(BaseWeights& base, const BaseTensors& tensors, const Ops& ops, ThreadPool& pool) {
   for_each_linear(base, pool, [&](Matrix& matrix, int64_t layer, Target target) {
-    ThreadPool alone(1);
+    ThreadPool alone(1, pool.memory());
     const LinearShape shape = linear_shape(base.config, target);
     const std::vector<float> weight =
         tensors.read(linear_name(layer, target), {shape.out, shape.in});
@@ -93,7 +93,8 @@ PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const Base
       bytes += matrix.bytes;
       matrices.push_back(&matrix);
     }
-  if (cache.empty() || bytes < kWorthCaching) {
+  // A device's matrices are no file's pages.
+  if (cache.empty() || bytes < kWorthCaching || !pool.memory().is_host()) {
     pack(base, tensors, ops, pool);
     return PackedState::kNotCached;
   }
@@ -105,6 +106,64 @@ PackedState pack_or_map(BaseWeights& base, const ModelSource& source, const Base
 }
 
 constexpr const char* kHeadName = "lm_head.weight";
+
+/// Copies of what ops read beside matrices, where they can read it.
+class Placer {
+ public:
+  Placer(Constants& out, Memory& memory) : out_(out), memory_(memory) {}
+
+  const uint8_t* place(const uint8_t* from, int64_t bytes) {
+    if (memory_.is_host() || bytes == 0) return bytes == 0 ? nullptr : from;
+    Buffer<uint8_t>& copy = out_.copies.emplace_back();
+    copy.reserve(bytes, memory_);
+    memory_.write(copy.data(), from, bytes);
+    return copy.data();
+  }
+
+  const float* place(const std::vector<float>& from) {
+    return reinterpret_cast<const float*>(place(reinterpret_cast<const uint8_t*>(from.data()),
+                                                static_cast<int64_t>(from.size() * sizeof(float))));
+  }
+
+ private:
+  Constants& out_;
+  Memory& memory_;
+};
+
+/// The table as a device takes it: as it lies in the file, or in float32 if that is neither float32 nor bfloat16.
+void place_table(Constants& out, const EmbeddingTable& table, int64_t vocab_size, Placer& placer,
+                 ThreadPool& pool) {
+  out.table_type = table.type;
+  const int64_t elements = vocab_size * table.width;
+  if (pool.memory().is_host() || table.type == TensorType::kF32 ||
+      table.type == TensorType::kBF16) {
+    out.table =
+        placer.place(table.bytes, elements / block_elements(table.type) * block_bytes(table.type));
+    return;
+  }
+  std::vector<float> decoded(elements);
+  pool.run(vocab_size, [&](int64_t token, int) {
+    table.row(decoded.data() + token * table.width, static_cast<int32_t>(token));
+  });
+  out.table_type = TensorType::kF32;
+  out.table = reinterpret_cast<const uint8_t*>(placer.place(decoded));
+}
+
+void place_constants(BaseWeights& base, ThreadPool& pool) {
+  Constants& out = base.constants;
+  Placer placer(out, pool.memory());
+  place_table(out, base.embedding, base.config.vocab_size, placer, pool);
+  out.norm = placer.place(base.norm);
+  for (const LayerWeights& layer : base.layers) {
+    Constants::Layer placed{placer.place(layer.input_norm),
+                            placer.place(layer.post_norm),
+                            placer.place(layer.q_norm),
+                            placer.place(layer.k_norm),
+                            {}};
+    for (int t = 0; t < kTargetCount; ++t) placed.bias[t] = placer.place(layer.bias[t]);
+    out.layers.push_back(placed);
+  }
+}
 
 void check_config(const ModelConfig& c) {
   const bool sizes = c.hidden_size > 0 && c.layer_count > 0 && c.head_count > 0 &&
@@ -192,6 +251,7 @@ BaseWeights load_base(const ModelSource& source, WeightType type, const std::str
     refer_to_stored(base, tensors, pool);
   else
     base.packed_state = pack_or_map(base, source, tensors, cache, ops, pool);
+  place_constants(base, pool);
   return base;
 }
 

@@ -49,6 +49,20 @@ struct EmbeddingTable {
   void row(float* out, int32_t token) const;
 };
 
+/// What ops read beside matrices, where they read it: the vectors and table of `BaseWeights`, or a device's copies.
+struct Constants {
+  struct Layer {
+    const float *input_norm = nullptr, *post_norm = nullptr;
+    const float *q_norm = nullptr, *k_norm = nullptr;  ///< null without q/k norm
+    std::array<const float*, kTargetCount> bias{};     ///< null without bias
+  };
+  TensorType table_type = TensorType::kF32;  ///< of the embeddings
+  const uint8_t* table = nullptr;
+  const float* norm = nullptr;
+  std::vector<Layer> layers;
+  std::vector<Buffer<uint8_t>> copies;
+};
+
 /// A base in memory. Owns what its parts point into.
 struct BaseWeights {
   ModelConfig config;
@@ -56,6 +70,7 @@ struct BaseWeights {
   EmbeddingTable embedding;
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  ///< (C), final
+  Constants constants;
   PackedState packed_state = PackedState::kNotCached;
   std::optional<TensorSource> head;  ///< (V,C), the language model's if it has one of its own
 

@@ -380,7 +380,7 @@ void kept_rows_change_no_bit(const Ops& ops, const AttentionCase& c, RowType typ
     rows.push_back(end);
     end += (segment.query_count + kKeptAlign - 1) / kKeptAlign * kKeptAlign;
   }
-  ops.reserve_key_values(kept, end, c.shape);
+  ops.reserve_key_values(kept, end, c.shape, host_memory());
   ops.keep(kept, data.k.data(), data.v.data(), {{rows[0], c.prompt}}, c.shape, type, pool);
   const int64_t longest = *std::max_element(c.candidates.begin(), c.candidates.end());
   for (int64_t step = 0; step < longest; ++step) {

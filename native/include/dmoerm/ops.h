@@ -12,6 +12,7 @@
 // this, so it is part of each op's contract.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -162,9 +163,13 @@ struct Scratch {
   int64_t bytes() const;
 };
 
-/// One back end.
+/// One back end. Operands that are plain pointers or buffers lie in the memory of `pool`; those that are vectors, and
+/// the positions and tokens of rows, lie in the host's.
 struct Ops {
   const char* name;
+
+  /// Opens a device, whose memory an engine's pool has; null: the host's memory.
+  std::unique_ptr<Memory> (*open)();
 
   /// Rows per panel.
   int64_t panel_rows;
@@ -178,7 +183,7 @@ struct Ops {
   /// Bytes that `pack_matrix` makes of a matrix.
   int64_t (*matrix_bytes)(WeightType type, int64_t N, int64_t K);
 
-  /// out <- weight (N,K) row-major, packed as `type` (not kStored).
+  /// out <- weight (N,K) row-major, in the host's memory, packed as `type` (not kStored).
   void (*pack_matrix)(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
                       ThreadPool& pool);
 
@@ -219,8 +224,9 @@ struct Ops {
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
                     RowType type, Scratch& scratch, ThreadPool& pool);
 
-  /// Makes room for `rows` rows; those that were kept are lost.
-  void (*reserve_key_values)(KeyValues& store, int64_t rows, const AttentionShape& shape);
+  /// Makes room for `rows` rows in `memory`; those that were kept are lost.
+  void (*reserve_key_values)(KeyValues& store, int64_t rows, const AttentionShape& shape,
+                             Memory& memory);
 
   /// Rows `to` of the store, one span after another, <- rows 0, 1, 2, ... of k, v (rows, G*D). `type` as in
   /// `attention_over`.
@@ -231,6 +237,14 @@ struct Ops {
   void (*attention_over)(float* out, const float* q, const KeyValues& kept,
                          const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
                          RowType type, Scratch& scratch, ThreadPool& pool);
+
+  /// out (T,C) <- rows `tokens` of a table (V,C) of `type`.
+  void (*embed)(float* out, const uint8_t* table, TensorType type, const int32_t* tokens, int64_t T,
+                int64_t C, ThreadPool& pool);
+
+  /// y[i, :] = x[from[i], :], `width` elements each; y is not x.
+  void (*gather)(float* y, const float* x, const std::vector<int64_t>& from, int64_t width,
+                 ThreadPool& pool);
 
   /// Softmax of rows (T,N) without the division: out[t, n] = exp(scale (x[t, n] - max x[t, :])). Terms below e^-87
   /// may come out as that.

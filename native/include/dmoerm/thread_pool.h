@@ -8,19 +8,24 @@
 #include <thread>
 #include <vector>
 
+#include "dmoerm/memory.h"
+
 namespace dmoerm {
 
 /// The number of threads that `wanted` means: 0 is one per core. Throws INVALID_ARGUMENT outside 0..1024.
 int choose_threads(int wanted);
 
-/// A fixed set of threads that run one loop at a time; the calling thread works too.
+/// A fixed set of threads that run one loop at a time; the calling thread works too. With them goes the memory that
+/// ops have their operands in.
 class ThreadPool {
  public:
-  /// `threads` counts the caller; at least 1.
-  explicit ThreadPool(int threads);
+  /// `threads` counts the caller; at least 1. `memory` outlives the pool.
+  explicit ThreadPool(int threads, Memory& memory = host_memory());
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
+
+  Memory& memory() const { return memory_; }
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
@@ -33,6 +38,7 @@ class ThreadPool {
   void work(int thread);
   void drain(int thread);
 
+  Memory& memory_;
   std::vector<std::thread> workers_;
   const std::function<void(int64_t, int)>* body_ = nullptr;
   int64_t count_ = 0;

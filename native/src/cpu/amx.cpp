@@ -30,10 +30,10 @@ constexpr cpu::Layout kLayout{32, DMOERM_BF16_DOT, 16, 16};
 }  // namespace
 
 const Ops& amx_ops() {
-  static const Ops ops{
-      "amx",  kLayout.rows,   32,           row_type, matrix_bytes, pack_matrix, pack_rows,
-      linear, gated,          lora_down,    rms_norm, cpu::rope,    attention,   reserve_key_values,
-      keep,   attention_over, softmax_terms};
+  static const Ops ops{"amx",        nullptr,        kLayout.rows, 32,          row_type,
+                       matrix_bytes, pack_matrix,    pack_rows,    linear,      gated,
+                       lora_down,    rms_norm,       cpu::rope,    attention,   reserve_key_values,
+                       keep,         attention_over, cpu::embed,   cpu::gather, softmax_terms};
   return ops;
 }
 

@@ -22,11 +22,10 @@ constexpr cpu::Layout kLayout{12, DMOERM_BF16_DOT, 1, 1};
 }  // namespace
 
 const Ops& avx512_vnni_ops() {
-  static const Ops ops{"avx512_vnni", kLayout.rows,       2,         row_type,
-                       matrix_bytes,  pack_matrix,        pack_rows, linear,
-                       gated,         lora_down,          rms_norm,  cpu::rope,
-                       attention,     reserve_key_values, keep,      attention_over,
-                       softmax_terms};
+  static const Ops ops{"avx512_vnni", nullptr,        kLayout.rows, 2,           row_type,
+                       matrix_bytes,  pack_matrix,    pack_rows,    linear,      gated,
+                       lora_down,     rms_norm,       cpu::rope,    attention,   reserve_key_values,
+                       keep,          attention_over, cpu::embed,   cpu::gather, softmax_terms};
   return ops;
 }
 

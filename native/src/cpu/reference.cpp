@@ -242,7 +242,7 @@ void attention(float* out, const float* q, const float* k, const float* v,
   attention_rows(out, q, k, v, segments, shape, pool);
 }
 
-void reserve_key_values(KeyValues& store, int64_t rows, const AttentionShape& shape) {
+void reserve_key_values(KeyValues& store, int64_t rows, const AttentionShape& shape, Memory&) {
   store.rows = rows;
   store.keys.reserve(rows * shape.kv_heads * shape.head_dim);
   store.values.reserve(rows * shape.kv_heads * shape.head_dim);
@@ -277,11 +277,10 @@ void softmax_terms(float* out, const float* x, int64_t T, int64_t N, float scale
 }  // namespace
 
 const Ops& reference_ops() {
-  static const Ops ops{"reference",  kLayout.rows,       1,         row_type,
-                       matrix_bytes, pack_matrix,        pack_rows, linear,
-                       gated,        lora_down,          rms_norm,  cpu::rope,
-                       attention,    reserve_key_values, keep,      attention_over,
-                       softmax_terms};
+  static const Ops ops{"reference",  nullptr,        kLayout.rows, 1,           row_type,
+                       matrix_bytes, pack_matrix,    pack_rows,    linear,      gated,
+                       lora_down,    rms_norm,       cpu::rope,    attention,   reserve_key_values,
+                       keep,         attention_over, cpu::embed,   cpu::gather, softmax_terms};
   return ops;
 }
 

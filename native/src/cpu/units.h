@@ -62,6 +62,12 @@ int64_t stored_row(const Matrix& w, int64_t n);
 void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T,
           int64_t heads, int64_t head_dim, ThreadPool& pool);
 
+// Copies of rows, for every unit.
+void embed(float* out, const uint8_t* table, TensorType type, const int32_t* tokens, int64_t T,
+           int64_t C, ThreadPool& pool);
+void gather(float* y, const float* x, const std::vector<int64_t>& from, int64_t width,
+            ThreadPool& pool);
+
 /// Nearest bfloat16, ties to even; NaN stays NaN.
 uint16_t to_bf16(float value);
 float from_bf16(uint16_t bits);

@@ -1,0 +1,28 @@
+#include "backend.h"
+
+#include "cuda/backend.h"
+#include "dmoerm/error.h"
+
+namespace dmoerm {
+
+const Ops& select_backend(const std::string& isa) {
+  if (isa != "auto" && isa != "cuda") return select_ops(isa.c_str());
+  if (const Ops* ops = cuda::find_ops(); ops != nullptr) return *ops;
+  if (isa == "cuda")
+    throw Error(Code::kUnimplemented, "CUDA_NOT_AVAILABLE", "isa",
+                std::string(cuda::why_none()) + "; use auto");
+  return select_ops("auto");
+}
+
+WeightType weight_type_of(const EngineOptions& options, const Ops& ops) {
+  const bool on_device = ops.open != nullptr;
+  const WeightType type = options.weight_type ? *options.weight_type
+                          : on_device         ? WeightType::kBF16
+                                              : default_weight_type(ops);
+  if (on_device && type != WeightType::kBF16 && type != WeightType::kF32)
+    throw Error(Code::kUnimplemented, "WEIGHT_TYPE_NOT_SUPPORTED", "weightType",
+                "a GPU takes weights of type bf16 or f32");
+  return type;
+}
+
+}  // namespace dmoerm

@@ -1,0 +1,256 @@
+#pragma once
+
+// CUDA C++ as far as the kernels use it, for a host compiler: each construct does on `Machine` what the device does.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "machine.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+#define threadIdx (::dmoerm::cuda::emulated::thread_index())
+#define blockIdx (::dmoerm::cuda::emulated::Machine::instance().block())
+#define gridDim (::dmoerm::cuda::emulated::Machine::instance().blocks())
+#define blockDim (::dmoerm::cuda::emulated::block_size())
+
+struct alignas(8) float2 {
+  float x, y;
+};
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+namespace dmoerm::cuda::emulated {
+
+inline Index thread_index() { return {Machine::instance().thread(), 0, 0}; }
+inline Index block_size() { return {Machine::instance().threads(), 1, 1}; }
+
+}  // namespace dmoerm::cuda::emulated
+
+inline void __syncthreads() { dmoerm::cuda::emulated::Machine::instance().barrier(); }
+inline void __syncwarp() { dmoerm::cuda::emulated::Machine::instance().order_warp(); }
+
+inline float __shfl_xor_sync(unsigned, float value, int mask) {
+  using namespace dmoerm::cuda::emulated;
+  struct Operand {
+    float value, result;
+    int mask;
+  } mine{value, 0, mask};
+  Machine::instance().meet("__shfl_xor_sync", &mine, [](const std::array<void*, kWarp>& all) {
+    for (int i = 0; i < kWarp; ++i) {
+      auto* lane = static_cast<Operand*>(all[i]);
+      lane->result = static_cast<Operand*>(all[(i ^ lane->mask) % kWarp])->value;
+    }
+  });
+  return mine.result;
+}
+
+namespace dmoerm::cuda {
+
+/// Elements in device memory; every access is checked.
+template <class T>
+struct Global {
+  T* data = nullptr;
+  int64_t size = 0;
+
+  bool present() const { return data != nullptr; }
+
+  T load(int64_t i) const {
+    check(i, 1);
+    emulated::Machine::instance().global_read(data + i, sizeof(T));
+    return data[i];
+  }
+  template <class U>
+  void store(int64_t i, U value) const {
+    check(i, 1);
+    emulated::Machine::instance().global_write(data + i, sizeof(T));
+    data[i] = value;
+  }
+  /// Elements [i, i + sizeof(V) / sizeof(T)) in one access.
+  template <class V>
+  V load_as(int64_t i) const {
+    check_vector<V>(i);
+    emulated::Machine::instance().global_read(data + i, sizeof(V));
+    V value;
+    std::memcpy(&value, data + i, sizeof(V));
+    return value;
+  }
+  template <class V>
+  void store_as(int64_t i, const V& value) const {
+    check_vector<V>(i);
+    emulated::Machine::instance().global_write(data + i, sizeof(V));
+    std::memcpy(data + i, &value, sizeof(V));
+  }
+
+  void check(int64_t i, int64_t count) const {
+    if (i < 0 || i + count > size)
+      emulated::Machine::instance().fault("element " + std::to_string(i) + " of an array of " +
+                                          std::to_string(size));
+  }
+
+ private:
+  template <class V>
+  void check_vector(int64_t i) const {
+    check(i, sizeof(V) / sizeof(T));
+    if (reinterpret_cast<uintptr_t>(data + i) % alignof(V) != 0)
+      emulated::Machine::instance().fault("an unaligned access");
+  }
+};
+
+/// Elements in the block's shared memory; every access is checked.
+template <class T>
+class Shared {
+ public:
+  /// `offset` in bytes from the start of the block's shared memory.
+  Shared(int64_t offset, int64_t size)
+      : data_(reinterpret_cast<T*>(emulated::Machine::instance().shared(
+            offset, size * static_cast<int64_t>(sizeof(T)), alignof(T)))),
+        size_(size) {}
+
+  T load(int64_t i) const {
+    check(i, 1);
+    emulated::Machine::instance().shared_read(bytes(i), sizeof(T));
+    return data_[i];
+  }
+  void store(int64_t i, T value) const {
+    check(i, 1);
+    emulated::Machine::instance().shared_write(bytes(i), sizeof(T));
+    data_[i] = value;
+  }
+  template <class V>
+  V load_as(int64_t i) const {
+    check(i, sizeof(V) / sizeof(T));
+    aligned(i, alignof(V));
+    emulated::Machine::instance().shared_read(bytes(i), sizeof(V));
+    V value;
+    std::memcpy(&value, data_ + i, sizeof(V));
+    return value;
+  }
+
+  /// Address of element i, of which `count` may be used.
+  uint8_t* at(int64_t i, int64_t count, size_t alignment) const {
+    check(i, count);
+    aligned(i, alignment);
+    return bytes(i);
+  }
+
+ private:
+  uint8_t* bytes(int64_t i) const { return reinterpret_cast<uint8_t*>(data_ + i); }
+  void aligned(int64_t i, size_t alignment) const {
+    if (reinterpret_cast<uintptr_t>(data_ + i) % alignment != 0)
+      emulated::Machine::instance().fault("an unaligned access to shared memory");
+  }
+  void check(int64_t i, int64_t count) const {
+    if (i < 0 || i + count > size_)
+      emulated::Machine::instance().fault("element " + std::to_string(i) + " of an array of " +
+                                          std::to_string(size_) + " in shared memory");
+  }
+
+  T* data_;
+  int64_t size_;
+};
+
+/// Nearest bfloat16, ties to even.
+inline uint16_t to_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if (value != value) return 0x7fff;  // what cvt.rn.bf16.f32 makes of every NaN
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+inline float from_bf16(uint16_t value) {
+  const uint32_t bits = static_cast<uint32_t>(value) << 16;
+  float result;
+  std::memcpy(&result, &bits, 4);
+  return result;
+}
+
+/// Copies 16 bytes to shared memory, or zeros; there after `wait_copies` and a barrier.
+inline void copy_async(const Shared<uint8_t>& to, int64_t at, const Global<const uint8_t>& from,
+                       int64_t offset, bool valid) {
+  emulated::Machine& machine = emulated::Machine::instance();
+  std::array<uint8_t, 16> bytes{};
+  if (valid) {
+    struct alignas(16) Chunk {
+      std::array<uint8_t, 16> bytes;
+    };
+    bytes = from.load_as<Chunk>(offset).bytes;
+  }
+  machine.copy_async(to.at(at, 16, 16), bytes);
+}
+
+/// Ends a group of copies.
+inline void commit_copies() { emulated::Machine::instance().commit_copies(); }
+
+/// Waits until at most `kPending` groups of this thread are under way.
+template <int kPending>
+inline void wait_copies() {
+  emulated::Machine::instance().wait_copies(kPending);
+}
+
+/// Four 8x8 matrices of bfloat16, whose rows begin where lanes 8i..8i+7 say; lane l gets of each matrix row l/4,
+/// elements 2(l%4) and the next (PTX: ldmatrix.sync.aligned.m8n8.x4.shared.b16).
+inline void load_matrices(uint32_t (&out)[4], const Shared<uint8_t>& from, int64_t at) {
+  using namespace emulated;
+  struct Operand {
+    const uint8_t* row;
+    uint32_t* out;
+  } mine{from.at(at, 16, 16), out};
+  Machine::instance().meet("ldmatrix", &mine, [](const std::array<void*, kWarp>& all) {
+    Machine& machine = Machine::instance();
+    const uint32_t first = machine.thread() / kWarp * kWarp;
+    for (int i = 0; i < 4; ++i)
+      for (int lane = 0; lane < kWarp; ++lane) {
+        const uint8_t* row = static_cast<Operand*>(all[8 * i + lane / 4])->row + 4 * (lane % 4);
+        machine.shared_read(row, 4, first + static_cast<uint32_t>(lane));
+        std::memcpy(&static_cast<Operand*>(all[lane])->out[i], row, 4);
+      }
+  });
+}
+
+/// d (16,8) += a (16,16) b (16,8) in bfloat16 with float32 sums, spread over the lanes as PTX's
+/// mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 has it. The device adds the 16 products of a sum in an order of
+/// its own; here they ascend.
+inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  using namespace emulated;
+  struct Operand {
+    float* d;
+    const uint32_t *a, *b;
+  } mine{d, a, b};
+  Machine::instance().meet("mma", &mine, [](const std::array<void*, kWarp>& all) {
+    const auto half = [](uint32_t pair, int at) {
+      return from_bf16(static_cast<uint16_t>(pair >> (16 * at)));
+    };
+    float A[16][16], B[16][8];
+    for (int lane = 0; lane < kWarp; ++lane) {
+      const auto* operand = static_cast<Operand*>(all[lane]);
+      const int row = lane / 4, pair = lane % 4 * 2;
+      for (int r = 0; r < 4; ++r)
+        for (int e = 0; e < 2; ++e)
+          A[row + r % 2 * 8][pair + r / 2 * 8 + e] = half(operand->a[r], e);
+      for (int r = 0; r < 2; ++r)
+        for (int e = 0; e < 2; ++e) B[pair + r * 8 + e][row] = half(operand->b[r], e);
+    }
+    for (int lane = 0; lane < kWarp; ++lane) {
+      auto* operand = static_cast<Operand*>(all[lane]);
+      for (int i = 0; i < 4; ++i) {
+        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        float sum = operand->d[i];
+        for (int k = 0; k < 16; ++k) sum += A[row][k] * B[k][column];
+        operand->d[i] = sum;
+      }
+    }
+  });
+}
+
+}  // namespace dmoerm::cuda

@@ -1,0 +1,158 @@
+#pragma once
+
+// The kernels' arguments and launches. Dimension letters as in dmoerm/ops.h.
+
+#include "language.h"
+#include "runtime.h"
+
+namespace dmoerm::cuda {
+
+/// Rows of a panel: the height of a product's tile.
+inline constexpr int kPanelRows = 64;
+
+/// Packed rows and weights are padded with zeros to a multiple of this many bytes, a product's step along K.
+inline constexpr int kStepBytes = 64;
+
+/// `Panel` of dmoerm/ops.h.
+struct DevicePanel {
+  int32_t row, count, group, source;
+};
+
+/// A weight matrix (rows, row_bytes), its elements in the rows' type; no rows: none.
+struct DeviceMatrix {
+  Global<const uint8_t> data;
+  int64_t row_bytes = 0;
+  int32_t rows = 0;
+};
+
+/// The up half of LoRA of one group.
+struct DeviceUp {
+  DeviceMatrix b;
+  int32_t offset_bytes = 0;  ///< into a row of u
+  int32_t steps = 0;
+};
+
+/// Packed rows: panel p lies at (p - first) * kPanelRows * row_bytes.
+struct DeviceRows {
+  Global<const uint8_t> data;
+  int64_t row_bytes = 0;
+  int32_t first = 0;
+};
+
+enum class Element { kF32, kBF16 };
+
+/// One output of a product.
+struct ProductSide {
+  DeviceMatrix w;               ///< the same for all groups; none: low-rank terms only
+  Global<const float> bias;     ///< may be absent
+  Global<const DeviceUp> lora;  ///< by group; may be absent
+};
+
+/// Products over panels; `first_panel` is the index of the first.
+struct ProductArguments {
+  Global<const DevicePanel> panels;
+  int32_t first_panel = 0;
+  int64_t N = 0;  ///< outputs
+  DeviceRows x, u;
+  ProductSide side[2];                  ///< gated: gate and up; else the first alone
+  Global<const DeviceMatrix> by_group;  ///< down: the weights
+  Global<float> y;                      ///< (T,N) from row `first_row` on
+  int64_t first_row = 0;
+  bool accumulate = false;
+  Global<uint8_t> packed;  ///< instead of y: packed rows, of panel `first_panel` on
+  int64_t packed_row_bytes = 0;
+};
+
+/// y = x w^T + u b^T + bias, or added to y.
+void linear(Element element, const ProductArguments& arguments, runtime::Stream stream);
+/// silu(gate) * up.
+void gated(Element element, const ProductArguments& arguments, runtime::Stream stream);
+/// packed = x a^T with a by group.
+void lora_down(Element element, const ProductArguments& arguments, runtime::Stream stream);
+
+/// Rows (T,C) normalised, or packed, or both.
+struct NormArguments {
+  Global<const float> x;
+  int64_t T = 0, C = 0;
+  Global<const float> weight;  ///< (C); absent: rows stay as they are
+  float eps = 0;
+  Global<float> y;  ///< (T,C), may be x
+  Global<const DevicePanel> panels;
+  int32_t first_panel = 0;  ///< packed: index of the first
+  Global<uint8_t> packed;
+  int64_t packed_row_bytes = 0;
+};
+
+void rms_norm(const NormArguments& arguments, runtime::Stream stream);
+void pack_rows(Element element, const NormArguments& arguments, runtime::Stream stream);
+
+struct RopeArguments {
+  Global<float> x;  ///< (T, heads * D)
+  Global<const int32_t> positions;
+  Global<const float> cosines, sines;  ///< (positions, D/2)
+  int64_t T = 0;
+  int32_t heads = 0, head_dim = 0;
+};
+
+void rope(const RopeArguments& arguments, runtime::Stream stream);
+
+struct SoftmaxArguments {
+  Global<const float> x;
+  Global<float> out;
+  int64_t T = 0, N = 0;
+  float scale = 1;
+};
+
+void softmax_terms(const SoftmaxArguments& arguments, runtime::Stream stream);
+
+/// y[i, :] = x[from[i], :], or y[to[i], :] = x[i, :].
+struct CopyArguments {
+  Global<const float> x;
+  Global<float> y;
+  Global<const int64_t> from, to;  ///< one of them is absent
+  int64_t T = 0, width = 0;
+};
+
+void copy_rows(const CopyArguments& arguments, runtime::Stream stream);
+
+struct EmbedArguments {
+  Global<const uint8_t> table;  ///< (V,C)
+  Global<const int32_t> tokens;
+  Global<float> out;  ///< (T,C)
+  int64_t T = 0, C = 0;
+};
+
+/// Rows of a table of float32 or bfloat16.
+void embed(Element element, const EmbedArguments& arguments, runtime::Stream stream);
+
+/// `KvSpan` of dmoerm/ops.h and the position of its first key.
+struct DeviceSpan {
+  int64_t row;
+  int32_t count, position;
+};
+
+/// Some neighbouring queries of one segment.
+struct QueryTile {
+  int64_t row;  ///< first
+  int32_t count, position;
+  int32_t first_span, span_count;
+};
+
+struct AttentionArguments {
+  Global<const QueryTile> tiles;
+  Global<const DeviceSpan> spans;
+  Global<const float> q, k, v;
+  Global<float> out;
+  int32_t tile_count = 0;
+  int32_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
+  float scale = 1;
+};
+
+/// Most queries of a tile.
+inline constexpr int kQueryTile = 32;
+/// Widest head that the kernels hold.
+inline constexpr int kWidestHead = 256;
+
+void attention(const AttentionArguments& arguments, runtime::Stream stream);
+
+}  // namespace dmoerm::cuda

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "language.h"
+#include "runtime.h"
+
+namespace dmoerm::cuda {
+
+/// Queues `kernel` with its arguments.
+template <class Arguments>
+void launch(const char* name, void (*kernel)(Arguments), const Grid& grid, Arguments arguments,
+            runtime::Stream stream) {
+#ifdef __CUDACC__
+  runtime::launch(name, reinterpret_cast<const void*>(kernel), grid, &arguments, stream);
+#else
+  (void)stream;  // the emulated device has done a launch when it returns
+  emulated::Machine::instance().launch(name, {{grid.x, grid.y, 1}, grid.threads, grid.shared_bytes},
+                                       [&] { kernel(arguments); });
+#endif
+}
+
+}  // namespace dmoerm::cuda

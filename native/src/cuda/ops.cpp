@@ -1,0 +1,401 @@
+// The op table on a GPU: what the host has to say is staged, then a kernel is queued.
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend.h"
+#include "device.h"
+#include "dmoerm/error.h"
+#include "kernels.h"
+
+namespace dmoerm::cuda {
+namespace {
+
+constexpr int64_t kLoraAlign = 32;  // a step of bfloat16; two of float32
+
+Device& device_of(const ThreadPool& pool) { return static_cast<Device&>(pool.memory()); }
+
+Element element_of(RowType type) { return type == RowType::kBF16 ? Element::kBF16 : Element::kF32; }
+Element element_of(WeightType type) {
+  return type == WeightType::kBF16 ? Element::kBF16 : Element::kF32;
+}
+
+int64_t row_bytes(Element element, int64_t K) {
+  const int64_t bytes = K * (element == Element::kBF16 ? 2 : 4);
+  return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+}
+
+RowType row_type(WeightType type) {
+  return type == WeightType::kBF16 ? RowType::kBF16 : RowType::kF32;
+}
+
+int64_t matrix_bytes(WeightType type, int64_t N, int64_t K) {
+  return N * row_bytes(element_of(type), K);
+}
+
+/// Nearest bfloat16, ties to even.
+uint16_t rounded(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if (value != value) return 0x7fff;
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
+                 ThreadPool& pool) {
+  const Element element = element_of(type);
+  const int64_t stride = row_bytes(element, K);
+  std::vector<uint8_t> rows(N * stride, 0);
+  pool.run(N, [&](int64_t n, int) {
+    uint8_t* row = rows.data() + n * stride;
+    if (element == Element::kF32) {
+      std::memcpy(row, weight + n * K, static_cast<size_t>(K) * 4);
+      return;
+    }
+    for (int64_t k = 0; k < K; ++k) {
+      const uint16_t value = rounded(weight[n * K + k]);
+      std::memcpy(row + 2 * k, &value, 2);
+    }
+  });
+  out.type = type;
+  out.N = N;
+  out.K = K;
+  out.bytes = N * stride;
+  out.owned.reserve(out.bytes, pool.memory());
+  out.data = out.owned.data();
+  pool.memory().write(out.owned.data(), rows.data(), out.bytes);
+}
+
+DeviceMatrix matrix(const Matrix* from) {
+  if (from == nullptr) return {};
+  return {{from->data, from->bytes},
+          row_bytes(element_of(from->type), from->K),
+          static_cast<int32_t>(from->N)};
+}
+
+/// Packed rows as kernels read them, if there are any.
+DeviceRows rows(const PackedRows* from) {
+  if (from == nullptr) return {};
+  return {{from->data.data(), from->data.capacity()},
+          row_bytes(element_of(from->type), from->K),
+          static_cast<int32_t>(from->first)};
+}
+
+/// Panels [begin, end), and the rows that they cover.
+struct Panels {
+  std::vector<DevicePanel> panels;
+  int64_t rows = 0;  ///< after the last
+
+  Panels(const std::vector<Panel>& from, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Panel& panel = from[i];
+      panels.push_back({static_cast<int32_t>(panel.row), static_cast<int32_t>(panel.count),
+                        static_cast<int32_t>(panel.group), static_cast<int32_t>(panel.source)});
+      rows = std::max(rows, panel.row + panel.count);
+    }
+  }
+
+  int64_t bytes() const { return static_cast<int64_t>(panels.size() * sizeof(DevicePanel)); }
+};
+
+/// Room for packed rows of K elements in panels [begin, end).
+void reserve_rows(PackedRows& out, RowType type, int64_t K, int64_t begin, int64_t end,
+                  Memory& memory) {
+  out.type = type;
+  out.K = K;
+  out.first = begin;
+  out.data.reserve((end - begin) * kPanelRows * row_bytes(element_of(type), K), memory);
+}
+
+Global<uint8_t> packed(PackedRows& out, int64_t begin, int64_t end) {
+  return {out.data.data(), (end - begin) * kPanelRows * row_bytes(element_of(out.type), out.K)};
+}
+
+void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
+               const std::vector<Panel>& panels, int64_t begin, int64_t end, const RmsNorm& norm,
+               Scratch&, ThreadPool& pool) {
+  Device& device = device_of(pool);
+  reserve_rows(out, type, K, begin, end, device);
+  if (begin == end) return;
+  const Panels told(panels, begin, end);
+  device.begin_staging(1, told.bytes());
+  NormArguments a;
+  a.x = {x, told.rows * K};
+  a.T = told.rows;
+  a.C = K;
+  a.weight = {norm.weight, norm.weight == nullptr ? 0 : K};
+  a.eps = norm.eps;
+  a.panels = device.stage(told.panels);
+  a.packed = packed(out, begin, end);
+  a.packed_row_bytes = row_bytes(element_of(type), K);
+  cuda::pack_rows(element_of(type), a, device.stream());
+}
+
+std::vector<DeviceUp> ups(const Product& p) {
+  std::vector<DeviceUp> all;
+  if (p.lora == nullptr || p.u == nullptr) return all;
+  const int64_t bytes = p.u->type == RowType::kBF16 ? 2 : 4;
+  for (const LoraUp& up : *p.lora) {
+    const DeviceMatrix b = matrix(up.b);
+    all.push_back({b, static_cast<int32_t>(up.offset * bytes),
+                   static_cast<int32_t>(b.rows > 0 ? b.row_bytes / kStepBytes : 0)});
+  }
+  return all;
+}
+
+Element element_of(const Product& p) { return element_of((p.x != nullptr ? p.x : p.u)->type); }
+
+/// What a product's kernel is told.
+ProductArguments product(Device& device, const std::vector<const Product*>& sides,
+                         const Panels& told) {
+  const Product& p = *sides[0];
+  std::vector<std::vector<DeviceUp>> lora;
+  int64_t bytes = told.bytes();
+  for (const Product* side : sides) {
+    lora.push_back(ups(*side));
+    bytes += static_cast<int64_t>(lora.back().size() * sizeof(DeviceUp));
+  }
+  device.begin_staging(1 + static_cast<int64_t>(sides.size()), bytes);
+  ProductArguments a;
+  a.panels = device.stage(told.panels);
+  a.first_panel = static_cast<int32_t>(p.begin);
+  a.N = p.N;
+  a.x = rows(p.x);
+  a.u = rows(p.u);
+  for (size_t s = 0; s < sides.size(); ++s)
+    a.side[s] = {matrix(sides[s]->w),
+                 {sides[s]->bias, sides[s]->bias == nullptr ? 0 : p.N},
+                 device.stage(lora[s])};
+  return a;
+}
+
+void linear(float* y, const Product& p, bool accumulate, Scratch&, ThreadPool& pool) {
+  if (p.begin == p.end) return;
+  Device& device = device_of(pool);
+  const Panels told(*p.panels, p.begin, p.end);
+  ProductArguments a = product(device, {&p}, told);
+  a.y = {y, told.rows * p.N};
+  a.accumulate = accumulate;
+  cuda::linear(element_of(p), a, device.stream());
+}
+
+void gated(PackedRows& out, RowType type, float* y, const Product& gate, const Product& up,
+           Scratch&, ThreadPool& pool) {
+  Device& device = device_of(pool);
+  if (y == nullptr) reserve_rows(out, type, gate.N, gate.begin, gate.end, device);
+  if (gate.begin == gate.end) return;
+  const Panels told(*gate.panels, gate.begin, gate.end);
+  ProductArguments a = product(device, {&gate, &up}, told);
+  if (y == nullptr) {
+    a.packed = packed(out, gate.begin, gate.end);
+    a.packed_row_bytes = row_bytes(element_of(type), gate.N);
+  } else {
+    a.first_row = (*gate.panels)[gate.begin].row;
+    a.y = {y, (told.rows - a.first_row) * gate.N};
+  }
+  cuda::gated(element_of(gate), a, device.stream());
+}
+
+void lora_down(PackedRows& u, const PackedRows& x, const std::vector<Panel>& panels, int64_t begin,
+               int64_t end, const std::vector<const Matrix*>& a, ThreadPool& pool) {
+  Device& device = device_of(pool);
+  int64_t widest = 0;
+  std::vector<DeviceMatrix> by_group;
+  for (const Matrix* one : a) {
+    by_group.push_back(matrix(one));
+    if (one != nullptr) widest = std::max(widest, one->N);
+  }
+  reserve_rows(u, x.type, widest, begin, end, device);
+  if (begin == end || widest == 0) return;
+  const Panels told(panels, begin, end);
+  device.begin_staging(2,
+                       told.bytes() + static_cast<int64_t>(by_group.size() * sizeof(DeviceMatrix)));
+  ProductArguments arguments;
+  arguments.panels = device.stage(told.panels);
+  arguments.first_panel = static_cast<int32_t>(begin);
+  arguments.by_group = device.stage(by_group);
+  arguments.x = rows(&x);
+  arguments.packed = packed(u, begin, end);
+  arguments.packed_row_bytes = row_bytes(element_of(x.type), widest);
+  cuda::lora_down(element_of(x.type), arguments, device.stream());
+}
+
+void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps,
+              ThreadPool& pool) {
+  if (T == 0) return;
+  NormArguments a;
+  a.x = {x, T * C};
+  a.T = T;
+  a.C = C;
+  a.weight = {weight, C};
+  a.eps = eps;
+  a.y = {y, T * C};
+  cuda::rms_norm(a, device_of(pool).stream());
+}
+
+void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T,
+          int64_t heads, int64_t head_dim, ThreadPool& pool) {
+  if (T == 0) return;
+  Device& device = device_of(pool);
+  device.begin_staging(1, T * static_cast<int64_t>(sizeof(int32_t)));
+  const int64_t angles = (*std::max_element(positions, positions + T) + 1) * (head_dim / 2);
+  cuda::rope({{x, T * heads * head_dim},
+              device.stage(positions, T),
+              {cosines, angles},
+              {sines, angles},
+              T,
+              static_cast<int32_t>(heads),
+              static_cast<int32_t>(head_dim)},
+             device.stream());
+}
+
+/// What attention's kernel is told of the segments.
+struct Segments {
+  std::vector<QueryTile> tiles;
+  std::vector<DeviceSpan> spans;
+  int64_t query_rows = 0;
+  int64_t key_rows = 0;
+
+  explicit Segments(const std::vector<AttentionSegment>& segments) {
+    for (const AttentionSegment& segment : segments) {
+      const auto first = static_cast<int32_t>(spans.size());
+      int64_t position = 0;
+      for (const KvSpan& span : segment.spans) {
+        if (span.count == 0) continue;
+        spans.push_back(
+            {span.row, static_cast<int32_t>(span.count), static_cast<int32_t>(position)});
+        position += span.count;
+        key_rows = std::max(key_rows, span.row + span.count);
+      }
+      const int32_t count = static_cast<int32_t>(spans.size()) - first;
+      for (int64_t i = 0; i < segment.query_count; i += kQueryTile)
+        tiles.push_back(
+            {segment.query_row + i,
+             static_cast<int32_t>(std::min<int64_t>(kQueryTile, segment.query_count - i)),
+             static_cast<int32_t>(segment.position + i), first, count});
+      query_rows = std::max(query_rows, segment.query_row + segment.query_count);
+    }
+  }
+};
+
+void attention(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, RowType,
+               Scratch&, ThreadPool& pool) {
+  Device& device = device_of(pool);
+  const Segments told(segments);
+  if (told.tiles.empty()) return;
+  const int64_t D = shape.head_dim;
+  device.begin_staging(2, static_cast<int64_t>(told.tiles.size() * sizeof(QueryTile) +
+                                               told.spans.size() * sizeof(DeviceSpan)));
+  AttentionArguments a;
+  a.tiles = device.stage(told.tiles);
+  a.spans = device.stage(told.spans);
+  a.q = {q, told.query_rows * shape.heads * D};
+  a.k = {k, key_rows * shape.kv_heads * D};
+  a.v = {v, key_rows * shape.kv_heads * D};
+  a.out = {out, told.query_rows * shape.heads * D};
+  a.tile_count = static_cast<int32_t>(told.tiles.size());
+  a.heads = static_cast<int32_t>(shape.heads);
+  a.kv_heads = static_cast<int32_t>(shape.kv_heads);
+  a.head_dim = static_cast<int32_t>(D);
+  a.window = static_cast<int32_t>(shape.window);
+  a.scale = shape.scale;
+  cuda::attention(a, device.stream());
+}
+
+/// y[i] <- x[from[i]], or y[to[i]] <- x[i], rows of `width`; `x_rows` and `y_rows` are there.
+void copy(float* y, int64_t y_rows, const float* x, int64_t x_rows,
+          const std::vector<int64_t>& from, const std::vector<int64_t>& to, int64_t width,
+          ThreadPool& pool) {
+  Device& device = device_of(pool);
+  const auto T = static_cast<int64_t>(std::max(from.size(), to.size()));
+  if (T == 0) return;
+  device.begin_staging(2, T * static_cast<int64_t>(sizeof(int64_t)));
+  copy_rows(
+      {{x, x_rows * width}, {y, y_rows * width}, device.stage(from), device.stage(to), T, width},
+      device.stream());
+}
+
+void reserve_key_values(KeyValues& store, int64_t rows, const AttentionShape& shape,
+                        Memory& memory) {
+  store.rows = rows;
+  store.keys.reserve(rows * shape.kv_heads * shape.head_dim, memory);
+  store.values.reserve(rows * shape.kv_heads * shape.head_dim, memory);
+}
+
+void keep(KeyValues& store, const float* k, const float* v, const std::vector<KvSpan>& to,
+          const AttentionShape& shape, RowType, ThreadPool& pool) {
+  std::vector<int64_t> targets;
+  for (const KvSpan& span : to)
+    for (int64_t i = 0; i < span.count; ++i) targets.push_back(span.row + i);
+  const auto rows = static_cast<int64_t>(targets.size());
+  const int64_t width = shape.kv_heads * shape.head_dim;
+  copy(store.keys.data(), store.rows, k, rows, {}, targets, width, pool);
+  copy(store.values.data(), store.rows, v, rows, {}, targets, width, pool);
+}
+
+void attention_over(float* out, const float* q, const KeyValues& kept,
+                    const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+                    RowType type, Scratch& scratch, ThreadPool& pool) {
+  attention(out, q, kept.keys.data(), kept.values.data(), kept.rows, segments, shape, type, scratch,
+            pool);
+}
+
+void embed(float* out, const uint8_t* table, TensorType type, const int32_t* tokens, int64_t T,
+           int64_t C, ThreadPool& pool) {
+  if (T == 0) return;
+  Device& device = device_of(pool);
+  const Element element = type == TensorType::kBF16 ? Element::kBF16 : Element::kF32;
+  const int64_t rows = *std::max_element(tokens, tokens + T) + 1;
+  device.begin_staging(1, T * static_cast<int64_t>(sizeof(int32_t)));
+  cuda::embed(element,
+              {{table, rows * C * (element == Element::kBF16 ? 2 : 4)},
+               device.stage(tokens, T),
+               {out, T * C},
+               T,
+               C},
+              device.stream());
+}
+
+void gather(float* y, const float* x, const std::vector<int64_t>& from, int64_t width,
+            ThreadPool& pool) {
+  if (from.empty()) return;
+  const int64_t x_rows = *std::max_element(from.begin(), from.end()) + 1;
+  copy(y, static_cast<int64_t>(from.size()), x, x_rows, from, {}, width, pool);
+}
+
+void softmax_terms(float* out, const float* x, int64_t T, int64_t N, float scale,
+                   ThreadPool& pool) {
+  if (T == 0) return;
+  cuda::softmax_terms({{x, T * N}, {out, T * N}, T, N, scale}, device_of(pool).stream());
+}
+
+}  // namespace
+
+const Ops* find_ops() {
+  static const Ops ops{"cuda",
+                       [] { return std::unique_ptr<Memory>(std::make_unique<Device>()); },
+                       kPanelRows,
+                       kLoraAlign,
+                       row_type,
+                       matrix_bytes,
+                       pack_matrix,
+                       pack_rows,
+                       linear,
+                       gated,
+                       lora_down,
+                       rms_norm,
+                       rope,
+                       attention,
+                       reserve_key_values,
+                       keep,
+                       attention_over,
+                       embed,
+                       gather,
+                       softmax_terms};
+  return runtime::device_count() > 0 ? &ops : nullptr;
+}
+
+const char* why_none() { return "this machine has no CUDA device, or no driver for it"; }
+
+}  // namespace dmoerm::cuda

@@ -1,0 +1,160 @@
+// Kernels that work on rows: norms, packing, rotation, softmax, copies. Each row has a warp or a block to itself and a
+// fixed order of sums.
+
+#include "kernels.h"
+#include "launch.h"
+
+namespace dmoerm::cuda {
+namespace {
+
+constexpr int kWarpSize = 32;
+constexpr int kRowsPerBlock = 4;
+
+__device__ __forceinline__ float warp_sum(float value) {
+  for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, mask);
+  return value;
+}
+
+__device__ __forceinline__ float warp_max(float value) {
+  for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, mask));
+  return value;
+}
+
+/// 1 / sqrt(mean square + eps) of a row, by a warp.
+__device__ __forceinline__ float inverse_norm(const Global<const float>& x, int64_t at, int64_t C,
+                                              float eps, int lane) {
+  float squares = 0.0f;
+  for (int64_t c = lane; c < C; c += kWarpSize) {
+    const float value = x.load(at + c);
+    squares = fmaf(value, value, squares);
+  }
+  return 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(C) + eps);
+}
+
+__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) rms_norm_kernel(NormArguments a) {
+  const int lane = threadIdx.x % kWarpSize;
+  const int64_t t = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarpSize;
+  if (t >= a.T) return;
+  const float scale = inverse_norm(a.x, t * a.C, a.C, a.eps, lane);
+  for (int64_t c = lane; c < a.C; c += kWarpSize)
+    a.y.store(t * a.C + c, a.x.load(t * a.C + c) * scale * a.weight.load(c));
+}
+
+template <Element kElement>
+__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) pack_rows_kernel(NormArguments a) {
+  const int lane = threadIdx.x % kWarpSize;
+  const int r = blockIdx.y * kRowsPerBlock + threadIdx.x / kWarpSize;
+  const DevicePanel panel = a.panels.load(blockIdx.x);
+  if (r >= panel.count) return;
+  const int64_t from = (static_cast<int64_t>(panel.row) + r) * a.C;
+  const int64_t to = (static_cast<int64_t>(blockIdx.x) * kPanelRows + r) * a.packed_row_bytes;
+  const float scale = a.weight.present() ? inverse_norm(a.x, from, a.C, a.eps, lane) : 1.0f;
+  constexpr int kBytes = kElement == Element::kBF16 ? 2 : 4;
+  // Two elements at a time: one store of 4 or 8 bytes.
+  for (int64_t c = 2 * lane; c < a.packed_row_bytes / kBytes; c += 2 * kWarpSize) {
+    float pair[2];
+    for (int i = 0; i < 2; ++i) {
+      pair[i] = c + i < a.C ? a.x.load(from + c + i) : 0.0f;
+      if (a.weight.present() && c + i < a.C) pair[i] = pair[i] * scale * a.weight.load(c + i);
+    }
+    if constexpr (kElement == Element::kBF16)
+      a.packed.store_as(to + c * kBytes, static_cast<uint32_t>(to_bf16(pair[0])) |
+                                             static_cast<uint32_t>(to_bf16(pair[1])) << 16);
+    else
+      a.packed.store_as(to + c * kBytes, float2{pair[0], pair[1]});
+  }
+}
+
+constexpr int kThreads = 256;
+
+__global__ void __launch_bounds__(kThreads) rope_kernel(RopeArguments a) {
+  const int64_t half = a.head_dim / 2;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= a.T * a.heads * half) return;
+  const int64_t head = i / half, c = i % half;
+  const int64_t angle = a.positions.load(head / a.heads) * half + c;
+  const float cosine = a.cosines.load(angle), sine = a.sines.load(angle);
+  const int64_t low = head * a.head_dim + c;
+  const float x = a.x.load(low), y = a.x.load(low + half);
+  a.x.store(low, x * cosine - y * sine);
+  a.x.store(low + half, y * cosine + x * sine);
+}
+
+__global__ void __launch_bounds__(kThreads) softmax_terms_kernel(SoftmaxArguments a) {
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * a.N;
+  const Shared<float> of_warps(0, kThreads / kWarpSize);
+  float largest = a.x.load(at);
+  for (int64_t n = threadIdx.x; n < a.N; n += kThreads) largest = fmaxf(largest, a.x.load(at + n));
+  largest = warp_max(largest);
+  if (threadIdx.x % kWarpSize == 0) of_warps.store(threadIdx.x / kWarpSize, largest);
+  __syncthreads();
+  for (int i = 0; i < kThreads / kWarpSize; ++i) largest = fmaxf(largest, of_warps.load(i));
+  for (int64_t n = threadIdx.x; n < a.N; n += kThreads)
+    a.out.store(at + n, expf(a.scale * (a.x.load(at + n) - largest)));
+}
+
+__global__ void __launch_bounds__(kThreads) copy_rows_kernel(CopyArguments a) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= a.T * a.width) return;
+  const int64_t row = i / a.width, c = i % a.width;
+  const int64_t from = a.from.present() ? a.from.load(row) : row;
+  const int64_t to = a.to.present() ? a.to.load(row) : row;
+  a.y.store(to * a.width + c, a.x.load(from * a.width + c));
+}
+
+template <Element kElement>
+__global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArguments a) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= a.T * a.C) return;
+  const int64_t at = a.tokens.load(i / a.C) * a.C + i % a.C;
+  if constexpr (kElement == Element::kBF16)
+    a.out.store(i, from_bf16(a.table.template load_as<uint16_t>(2 * at)));
+  else
+    a.out.store(i, a.table.template load_as<float>(4 * at));
+}
+
+uint32_t blocks(int64_t count, int64_t per_block) {
+  return static_cast<uint32_t>((count + per_block - 1) / per_block);
+}
+
+}  // namespace
+
+void rms_norm(const NormArguments& a, runtime::Stream stream) {
+  launch("rms_norm", rms_norm_kernel, {blocks(a.T, kRowsPerBlock), 1, kRowsPerBlock * kWarpSize, 0},
+         a, stream);
+}
+
+void pack_rows(Element element, const NormArguments& a, runtime::Stream stream) {
+  const Grid grid{static_cast<uint32_t>(a.panels.size), kPanelRows / kRowsPerBlock,
+                  kRowsPerBlock * kWarpSize, 0};
+  launch("pack_rows",
+         element == Element::kBF16 ? pack_rows_kernel<Element::kBF16>
+                                   : pack_rows_kernel<Element::kF32>,
+         grid, a, stream);
+}
+
+void rope(const RopeArguments& a, runtime::Stream stream) {
+  launch("rope", rope_kernel, {blocks(a.T * a.heads * (a.head_dim / 2), kThreads), 1, kThreads, 0},
+         a, stream);
+}
+
+void softmax_terms(const SoftmaxArguments& a, runtime::Stream stream) {
+  launch("softmax_terms", softmax_terms_kernel,
+         {static_cast<uint32_t>(a.T), 1, kThreads, kThreads / kWarpSize * sizeof(float)}, a,
+         stream);
+}
+
+void copy_rows(const CopyArguments& a, runtime::Stream stream) {
+  launch("copy_rows", copy_rows_kernel, {blocks(a.T * a.width, kThreads), 1, kThreads, 0}, a,
+         stream);
+}
+
+void embed(Element element, const EmbedArguments& a, runtime::Stream stream) {
+  launch("embed",
+         element == Element::kBF16 ? embed_kernel<Element::kBF16> : embed_kernel<Element::kF32>,
+         {blocks(a.T * a.C, kThreads), 1, kThreads, 0}, a, stream);
+}
+
+}  // namespace dmoerm::cuda
