@@ -1,6 +1,7 @@
 // `npm test`: builds what is missing, runs everything, ends with a line `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { emulatedSpecs } from './emulated-gpu.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -44,6 +45,10 @@ for (const [name, command, ...args] of [
   passed += Number(good);
   failed += Math.max(Number(bad), ok ? 0 : 1);
 }
+
+const emulated = emulatedSpecs('goldens of one base', '^base llama ', 'src/goldens.spec.ts');
+passed += emulated.passed;
+failed += emulated.failed;
 
 const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
   readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`),

@@ -49,7 +49,8 @@ __device__ __forceinline__ void load_rows(const Shared<float>& to, const Global<
 /// `kColumns` times 32 columns hold a head. A warp has eight queries; for scores a lane has a key, for sums of values it
 /// has every 32nd column.
 template <int kColumns>
-__global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArguments a) {
+__global__ void __launch_bounds__(kThreads)
+    attention_kernel(const __grid_constant__ AttentionArguments a) {
   const QueryTile tile = a.tiles.load(blockIdx.x);
   const int head = blockIdx.y, kv_head = head / (a.heads / a.kv_heads);
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
@@ -150,7 +151,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(AttentionArguments 
 
 }  // namespace
 
-void attention(const AttentionArguments& a, runtime::Stream stream) {
+void queue_attention(const AttentionArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.tile_count), static_cast<uint32_t>(a.heads), kThreads,
                   Layout(a.head_dim).bytes()};
   launch("attention",

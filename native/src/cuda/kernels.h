@@ -1,6 +1,6 @@
 #pragma once
 
-// The kernels' arguments and launches. Dimension letters as in dmoerm/ops.h.
+// The kernels' arguments, and what queues them. Dimension letters as in dmoerm/ops.h.
 
 #include "language.h"
 #include "runtime.h"
@@ -64,11 +64,11 @@ struct ProductArguments {
 };
 
 /// y = x w^T + u b^T + bias, or added to y.
-void linear(Element element, const ProductArguments& arguments, runtime::Stream stream);
+void queue_linear(Element element, const ProductArguments& arguments, runtime::Stream stream);
 /// silu(gate) * up.
-void gated(Element element, const ProductArguments& arguments, runtime::Stream stream);
+void queue_gated(Element element, const ProductArguments& arguments, runtime::Stream stream);
 /// packed = x a^T with a by group.
-void lora_down(Element element, const ProductArguments& arguments, runtime::Stream stream);
+void queue_lora_down(Element element, const ProductArguments& arguments, runtime::Stream stream);
 
 /// Rows (T,C) normalised, or packed, or both.
 struct NormArguments {
@@ -83,8 +83,8 @@ struct NormArguments {
   int64_t packed_row_bytes = 0;
 };
 
-void rms_norm(const NormArguments& arguments, runtime::Stream stream);
-void pack_rows(Element element, const NormArguments& arguments, runtime::Stream stream);
+void queue_rms_norm(const NormArguments& arguments, runtime::Stream stream);
+void queue_pack_rows(Element element, const NormArguments& arguments, runtime::Stream stream);
 
 struct RopeArguments {
   Global<float> x;  ///< (T, heads * D)
@@ -94,7 +94,7 @@ struct RopeArguments {
   int32_t heads = 0, head_dim = 0;
 };
 
-void rope(const RopeArguments& arguments, runtime::Stream stream);
+void queue_rope(const RopeArguments& arguments, runtime::Stream stream);
 
 struct SoftmaxArguments {
   Global<const float> x;
@@ -103,7 +103,7 @@ struct SoftmaxArguments {
   float scale = 1;
 };
 
-void softmax_terms(const SoftmaxArguments& arguments, runtime::Stream stream);
+void queue_softmax_terms(const SoftmaxArguments& arguments, runtime::Stream stream);
 
 /// y[i, :] = x[from[i], :], or y[to[i], :] = x[i, :].
 struct CopyArguments {
@@ -113,7 +113,7 @@ struct CopyArguments {
   int64_t T = 0, width = 0;
 };
 
-void copy_rows(const CopyArguments& arguments, runtime::Stream stream);
+void queue_copy_rows(const CopyArguments& arguments, runtime::Stream stream);
 
 struct EmbedArguments {
   Global<const uint8_t> table;  ///< (V,C)
@@ -123,7 +123,7 @@ struct EmbedArguments {
 };
 
 /// Rows of a table of float32 or bfloat16.
-void embed(Element element, const EmbedArguments& arguments, runtime::Stream stream);
+void queue_embed(Element element, const EmbedArguments& arguments, runtime::Stream stream);
 
 /// `KvSpan` of dmoerm/ops.h and the position of its first key.
 struct DeviceSpan {
@@ -153,6 +153,6 @@ inline constexpr int kQueryTile = 32;
 /// Widest head that the kernels hold.
 inline constexpr int kWidestHead = 256;
 
-void attention(const AttentionArguments& arguments, runtime::Stream stream);
+void queue_attention(const AttentionArguments& arguments, runtime::Stream stream);
 
 }  // namespace dmoerm::cuda

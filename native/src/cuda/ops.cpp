@@ -128,7 +128,7 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
   a.panels = device.stage(told.panels);
   a.packed = packed(out, begin, end);
   a.packed_row_bytes = row_bytes(element_of(type), K);
-  cuda::pack_rows(element_of(type), a, device.stream());
+  queue_pack_rows(element_of(type), a, device.stream());
 }
 
 std::vector<DeviceUp> ups(const Product& p) {
@@ -176,7 +176,7 @@ void linear(float* y, const Product& p, bool accumulate, Scratch&, ThreadPool& p
   ProductArguments a = product(device, {&p}, told);
   a.y = {y, told.rows * p.N};
   a.accumulate = accumulate;
-  cuda::linear(element_of(p), a, device.stream());
+  queue_linear(element_of(p), a, device.stream());
 }
 
 void gated(PackedRows& out, RowType type, float* y, const Product& gate, const Product& up,
@@ -193,7 +193,7 @@ void gated(PackedRows& out, RowType type, float* y, const Product& gate, const P
     a.first_row = (*gate.panels)[gate.begin].row;
     a.y = {y, (told.rows - a.first_row) * gate.N};
   }
-  cuda::gated(element_of(gate), a, device.stream());
+  queue_gated(element_of(gate), a, device.stream());
 }
 
 void lora_down(PackedRows& u, const PackedRows& x, const std::vector<Panel>& panels, int64_t begin,
@@ -217,7 +217,7 @@ void lora_down(PackedRows& u, const PackedRows& x, const std::vector<Panel>& pan
   arguments.x = rows(&x);
   arguments.packed = packed(u, begin, end);
   arguments.packed_row_bytes = row_bytes(element_of(x.type), widest);
-  cuda::lora_down(element_of(x.type), arguments, device.stream());
+  queue_lora_down(element_of(x.type), arguments, device.stream());
 }
 
 void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t C, float eps,
@@ -230,7 +230,7 @@ void rms_norm(float* y, const float* x, const float* weight, int64_t T, int64_t 
   a.weight = {weight, C};
   a.eps = eps;
   a.y = {y, T * C};
-  cuda::rms_norm(a, device_of(pool).stream());
+  queue_rms_norm(a, device_of(pool).stream());
 }
 
 void rope(float* x, const int32_t* positions, const float* cosines, const float* sines, int64_t T,
@@ -239,7 +239,7 @@ void rope(float* x, const int32_t* positions, const float* cosines, const float*
   Device& device = device_of(pool);
   device.begin_staging(1, T * static_cast<int64_t>(sizeof(int32_t)));
   const int64_t angles = (*std::max_element(positions, positions + T) + 1) * (head_dim / 2);
-  cuda::rope({{x, T * heads * head_dim},
+  queue_rope({{x, T * heads * head_dim},
               device.stage(positions, T),
               {cosines, angles},
               {sines, angles},
@@ -300,7 +300,7 @@ void attention(float* out, const float* q, const float* k, const float* v, int64
   a.head_dim = static_cast<int32_t>(D);
   a.window = static_cast<int32_t>(shape.window);
   a.scale = shape.scale;
-  cuda::attention(a, device.stream());
+  queue_attention(a, device.stream());
 }
 
 /// y[i] <- x[from[i]], or y[to[i]] <- x[i], rows of `width`; `x_rows` and `y_rows` are there.
@@ -311,7 +311,7 @@ void copy(float* y, int64_t y_rows, const float* x, int64_t x_rows,
   const auto T = static_cast<int64_t>(std::max(from.size(), to.size()));
   if (T == 0) return;
   device.begin_staging(2, T * static_cast<int64_t>(sizeof(int64_t)));
-  copy_rows(
+  queue_copy_rows(
       {{x, x_rows * width}, {y, y_rows * width}, device.stage(from), device.stage(to), T, width},
       device.stream());
 }
@@ -348,7 +348,7 @@ void embed(float* out, const uint8_t* table, TensorType type, const int32_t* tok
   const Element element = type == TensorType::kBF16 ? Element::kBF16 : Element::kF32;
   const int64_t rows = *std::max_element(tokens, tokens + T) + 1;
   device.begin_staging(1, T * static_cast<int64_t>(sizeof(int32_t)));
-  cuda::embed(element,
+  queue_embed(element,
               {{table, rows * C * (element == Element::kBF16 ? 2 : 4)},
                device.stage(tokens, T),
                {out, T * C},
@@ -367,7 +367,7 @@ void gather(float* y, const float* x, const std::vector<int64_t>& from, int64_t 
 void softmax_terms(float* out, const float* x, int64_t T, int64_t N, float scale,
                    ThreadPool& pool) {
   if (T == 0) return;
-  cuda::softmax_terms({{x, T * N}, {out, T * N}, T, N, scale}, device_of(pool).stream());
+  queue_softmax_terms({{x, T * N}, {out, T * N}, T, N, scale}, device_of(pool).stream());
 }
 
 }  // namespace

@@ -131,7 +131,8 @@ struct Tile<Element::kF32, kColumns, kSplit> {
   __device__ __forceinline__ static int column(int j) { return threadIdx.x % 16 + j * 16; }
 };
 
-/// What a block multiplies, step by step: the base's steps, then the low-rank terms' of each side.
+/// What a block multiplies, step by step: the base's steps, then the low-rank terms' of each side. Every index into its
+/// arrays is known when the loops are unrolled, so that they live in registers.
 template <Kind kKind>
 struct Steps {
   static constexpr int kSides = kKind == Kind::kGated ? 2 : 1;
@@ -148,6 +149,7 @@ struct Steps {
       : a(arguments),
         panel(arguments.panels.load(blockIdx.x)),
         first_column(static_cast<int>(blockIdx.y) * kSideColumns) {
+#pragma unroll
     for (int s = 0; s < kSides; ++s) {
       w[s] = kKind == Kind::kDown ? a.by_group.load(panel.group) : a.side[s].w;
       if (kKind != Kind::kDown && a.side[s].lora.present())
@@ -160,33 +162,33 @@ struct Steps {
 
   /// Queues this thread's share of a step's copies to the stage at `to`.
   __device__ __forceinline__ void load(const Shared<uint8_t>& memory, int to, int step) const {
-    int of_side = step - base;  // a low-rank step's number within its side
-    int side = 0;
-    if (kSides == 2 && of_side >= up[0].steps) {
-      of_side -= up[0].steps;
-      side = 1;
-    }
+    const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks;
+    constexpr int kRows = kThreads / kChunks;  // that the block copies at a time
     const bool low_rank = step >= base;
+    const bool second = kSides == 2 && step - base >= up[0].steps;
+    const int at =
+        (low_rank ? step - base - (second ? up[0].steps : 0) : step) * kStepBytes + chunk * 16;
     const DeviceRows& rows = low_rank ? a.u : a.x;
     const int slot = low_rank ? static_cast<int>(blockIdx.x) + a.first_panel : panel.source;
+    const int offset = low_rank ? (second ? up[kSides - 1].offset_bytes : up[0].offset_bytes) : 0;
     const int64_t from =
-        static_cast<int64_t>(slot - rows.first) * kPanelRows * rows.row_bytes +
-        (low_rank ? up[side].offset_bytes + of_side * kStepBytes : step * kStepBytes);
+        static_cast<int64_t>(slot - rows.first) * kPanelRows * rows.row_bytes + offset + at;
 #pragma unroll
-    for (int i = threadIdx.x; i < kPanelRows * kChunks; i += kThreads) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      copy_async(memory, to + chunk_at(row, chunk), rows.data,
-                 from + row * rows.row_bytes + chunk * 16, row < panel.count);
+    for (int i = 0; i < kPanelRows / kRows; ++i) {
+      const int row = first + i * kRows;
+      copy_async(memory, to + chunk_at(row, chunk), rows.data, from + row * rows.row_bytes,
+                 row < panel.count);
     }
 #pragma unroll
-    for (int i = threadIdx.x; i < kColumns<kKind> * kChunks; i += kThreads) {
-      const int column = i / kChunks, chunk = i % kChunks;
-      const int of = column / kSideColumns;
+    for (int i = 0; i < kColumns<kKind> / kRows; ++i) {
+      const int column = first + i * kRows;
+      const int side = i * kRows / kSideColumns;
       const int output = first_column + column % kSideColumns;
-      const DeviceMatrix& matrix = low_rank ? up[of].b : w[of];
+      const DeviceMatrix& matrix = low_rank ? up[side].b : w[side];
+      // A side's low-rank steps add nothing to the other.
       copy_async(memory, to + kPanelRows * kStepBytes + chunk_at(column, chunk), matrix.data,
-                 output * matrix.row_bytes + (low_rank ? of_side : step) * kStepBytes + chunk * 16,
-                 output < matrix.rows && (!low_rank || of == side));
+                 output * matrix.row_bytes + at,
+                 output < matrix.rows && (!low_rank || second == (side == 1)));
     }
   }
 };
@@ -206,7 +208,8 @@ __device__ __forceinline__ void store_packed(const ProductArguments& a, int r, i
 }
 
 template <Element kElement, Kind kKind>
-__global__ void __launch_bounds__(kThreads) product_kernel(ProductArguments a) {
+__global__ void __launch_bounds__(kThreads)
+    product_kernel(const __grid_constant__ ProductArguments a) {
   const Steps<kKind> steps(a);
   if (kKind == Kind::kDown && steps.base == 0) return;  // no adapter on this group
   const Shared<uint8_t> memory(0, kStages * kStageBytes<kKind>);
@@ -273,17 +276,17 @@ void launch_product(const char* name, Element element, const ProductArguments& a
 
 }  // namespace
 
-void linear(Element element, const ProductArguments& a, runtime::Stream stream) {
+void queue_linear(Element element, const ProductArguments& a, runtime::Stream stream) {
   launch_product<Kind::kLinear>("linear", element, a, a.N, stream);
 }
 
-void gated(Element element, const ProductArguments& a, runtime::Stream stream) {
+void queue_gated(Element element, const ProductArguments& a, runtime::Stream stream) {
   const int bytes = element == Element::kBF16 ? 2 : 4;
   launch_product<Kind::kGated>("gated", element, a,
                                a.packed.present() ? a.packed_row_bytes / bytes : a.N, stream);
 }
 
-void lora_down(Element element, const ProductArguments& a, runtime::Stream stream) {
+void queue_lora_down(Element element, const ProductArguments& a, runtime::Stream stream) {
   const int bytes = element == Element::kBF16 ? 2 : 4;
   launch_product<Kind::kDown>("lora_down", element, a, a.packed_row_bytes / bytes, stream);
 }

@@ -33,7 +33,8 @@ __device__ __forceinline__ float inverse_norm(const Global<const float>& x, int6
   return 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(C) + eps);
 }
 
-__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) rms_norm_kernel(NormArguments a) {
+__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
+    rms_norm_kernel(const __grid_constant__ NormArguments a) {
   const int lane = threadIdx.x % kWarpSize;
   const int64_t t = static_cast<int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarpSize;
   if (t >= a.T) return;
@@ -43,7 +44,8 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) rms_norm_kernel(Norm
 }
 
 template <Element kElement>
-__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) pack_rows_kernel(NormArguments a) {
+__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
+    pack_rows_kernel(const __grid_constant__ NormArguments a) {
   const int lane = threadIdx.x % kWarpSize;
   const int r = blockIdx.y * kRowsPerBlock + threadIdx.x / kWarpSize;
   const DevicePanel panel = a.panels.load(blockIdx.x);
@@ -69,7 +71,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize) pack_rows_kernel(Nor
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads) rope_kernel(RopeArguments a) {
+__global__ void __launch_bounds__(kThreads) rope_kernel(const __grid_constant__ RopeArguments a) {
   const int64_t half = a.head_dim / 2;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= a.T * a.heads * half) return;
@@ -82,7 +84,8 @@ __global__ void __launch_bounds__(kThreads) rope_kernel(RopeArguments a) {
   a.x.store(low + half, y * cosine + x * sine);
 }
 
-__global__ void __launch_bounds__(kThreads) softmax_terms_kernel(SoftmaxArguments a) {
+__global__ void __launch_bounds__(kThreads)
+    softmax_terms_kernel(const __grid_constant__ SoftmaxArguments a) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * a.N;
   const Shared<float> of_warps(0, kThreads / kWarpSize);
   float largest = a.x.load(at);
@@ -95,7 +98,8 @@ __global__ void __launch_bounds__(kThreads) softmax_terms_kernel(SoftmaxArgument
     a.out.store(at + n, expf(a.scale * (a.x.load(at + n) - largest)));
 }
 
-__global__ void __launch_bounds__(kThreads) copy_rows_kernel(CopyArguments a) {
+__global__ void __launch_bounds__(kThreads)
+    copy_rows_kernel(const __grid_constant__ CopyArguments a) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= a.T * a.width) return;
   const int64_t row = i / a.width, c = i % a.width;
@@ -105,7 +109,7 @@ __global__ void __launch_bounds__(kThreads) copy_rows_kernel(CopyArguments a) {
 }
 
 template <Element kElement>
-__global__ void __launch_bounds__(kThreads) embed_kernel(EmbedArguments a) {
+__global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__ EmbedArguments a) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= a.T * a.C) return;
   const int64_t at = a.tokens.load(i / a.C) * a.C + i % a.C;
@@ -121,12 +125,12 @@ uint32_t blocks(int64_t count, int64_t per_block) {
 
 }  // namespace
 
-void rms_norm(const NormArguments& a, runtime::Stream stream) {
+void queue_rms_norm(const NormArguments& a, runtime::Stream stream) {
   launch("rms_norm", rms_norm_kernel, {blocks(a.T, kRowsPerBlock), 1, kRowsPerBlock * kWarpSize, 0},
          a, stream);
 }
 
-void pack_rows(Element element, const NormArguments& a, runtime::Stream stream) {
+void queue_pack_rows(Element element, const NormArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.panels.size), kPanelRows / kRowsPerBlock,
                   kRowsPerBlock * kWarpSize, 0};
   launch("pack_rows",
@@ -135,23 +139,23 @@ void pack_rows(Element element, const NormArguments& a, runtime::Stream stream) 
          grid, a, stream);
 }
 
-void rope(const RopeArguments& a, runtime::Stream stream) {
+void queue_rope(const RopeArguments& a, runtime::Stream stream) {
   launch("rope", rope_kernel, {blocks(a.T * a.heads * (a.head_dim / 2), kThreads), 1, kThreads, 0},
          a, stream);
 }
 
-void softmax_terms(const SoftmaxArguments& a, runtime::Stream stream) {
+void queue_softmax_terms(const SoftmaxArguments& a, runtime::Stream stream) {
   launch("softmax_terms", softmax_terms_kernel,
          {static_cast<uint32_t>(a.T), 1, kThreads, kThreads / kWarpSize * sizeof(float)}, a,
          stream);
 }
 
-void copy_rows(const CopyArguments& a, runtime::Stream stream) {
+void queue_copy_rows(const CopyArguments& a, runtime::Stream stream) {
   launch("copy_rows", copy_rows_kernel, {blocks(a.T * a.width, kThreads), 1, kThreads, 0}, a,
          stream);
 }
 
-void embed(Element element, const EmbedArguments& a, runtime::Stream stream) {
+void queue_embed(Element element, const EmbedArguments& a, runtime::Stream stream) {
   launch("embed",
          element == Element::kBF16 ? embed_kernel<Element::kBF16> : embed_kernel<Element::kF32>,
          {blocks(a.T * a.C, kThreads), 1, kThreads, 0}, a, stream);

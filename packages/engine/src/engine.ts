@@ -61,8 +61,8 @@ export interface Evaluation<B extends readonly Batch[] = readonly Batch[]> {
 
 /** What an engine is and runs on. */
 export interface EngineInfo {
-  readonly backend: 'cpu' | 'fake';
-  /** The unit in use, e.g. `avx512_bf16`; see `EngineOptions.isa`. */
+  readonly backend: 'cpu' | 'cuda' | 'fake';
+  /** The unit in use, e.g. `avx512_bf16`, or `cuda`; see `EngineOptions.isa`. */
   readonly isa: string;
   readonly threads: number;
   readonly weightType: WeightType;
@@ -152,13 +152,16 @@ export interface GeneratingEngine extends Engine {
 
 /** How to load a base. */
 export interface EngineOptions {
-  /** Default `auto`: `bf16` where this processor multiplies it markedly faster than float32, else `f32`. */
+  /**
+   * Default `auto`: `bf16` where this processor multiplies it markedly faster than float32, and on a GPU; else `f32`.
+   * A GPU takes these two.
+   */
   readonly weightType?: WeightType | 'auto';
   /** Default 0: all cores. */
   readonly threads?: number;
-  /** Default `auto`: the widest unit of this machine. */
+  /** Default `auto`: the first GPU, or without one the widest unit of this processor. */
   readonly isa?:
-    'auto' | 'reference' | 'avx2' | 'avx_vnni' | 'avx512' | 'avx512_vnni' | 'avx512_bf16' | 'amx';
+    'auto' | 'cuda' | 'reference' | 'avx2' | 'avx_vnni' | 'avx512' | 'avx512_vnni' | 'avx512_bf16' | 'amx';
   /** Folder that keeps packed weights, mapped into memory at the next start; default null: packed at every start. */
   readonly cacheDirectory?: string | null;
   /**
@@ -186,10 +189,11 @@ export async function createEngine(base: BaseModel, options: EngineOptions = {})
     }),
   );
   const { hiddenSize, maxPositions } = base.config;
-  return new CpuEngine(native, { backend: 'cpu', ...info, hiddenSize, maxPositions });
+  const backend = info.isa === 'cuda' ? 'cuda' : 'cpu';
+  return new NativeBackedEngine(native, { backend, ...info, hiddenSize, maxPositions });
 }
 
-class CpuEngine implements GeneratingEngine {
+class NativeBackedEngine implements GeneratingEngine {
   constructor(
     private readonly native: NativeEngine,
     readonly info: EngineInfo,

@@ -10,7 +10,16 @@ import {
 } from '@dmoerm/testing';
 import { createEngine, type Engine, type EngineOptions, type Batch, type TaskHandle } from './engine';
 
-const UNITS = ['reference', 'avx2', 'avx_vnni', 'avx512', 'avx512_vnni', 'avx512_bf16', 'amx'] as const;
+const UNITS = [
+  'cuda',
+  'reference',
+  'avx2',
+  'avx_vnni',
+  'avx512',
+  'avx512_vnni',
+  'avx512_bf16',
+  'amx',
+] as const;
 
 const cases = readGoldenCases();
 const bases = [...new Set(cases.map(({ base }) => base))];
@@ -23,7 +32,7 @@ async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['
       await using engine = await createEngine(base, { isa });
       found.push(engine.info.isa as typeof isa);
     } catch {
-      console.warn(`${isa}: not run, this processor has none`);
+      console.warn(`${isa}: not run, this machine has none`);
     }
   }
   return found;
@@ -89,18 +98,23 @@ describe.each(bases)('base %s', (name) => {
     ['bf16', TOLERANCES.bfloat16Embeddings],
     ['stored', TOLERANCES.bfloat16Embeddings],
     ['int8', TOLERANCES.int8Embeddings],
-  ] as const)('is close with %s weights', async (weightType, tolerance) => {
-    for (const isa of engines.keys() as MapIterator<NonNullable<EngineOptions['isa']>>) {
-      await using engine = await createEngine(base, { weightType, isa });
-      for (const golden of own) {
-        const expected = await readExpected(golden);
-        const task = await addGoldenTask(engine, base, golden);
-        const {
-          outputs: [{ embeddings }],
-        } = await engine.evaluate([toBatch(task, golden)]);
-        expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(tolerance);
-        await engine.removeTask(task);
+  ] as const)(
+    'is close with %s weights',
+    async (weightType, tolerance) => {
+      for (const isa of engines.keys() as MapIterator<NonNullable<EngineOptions['isa']>>) {
+        if (isa === 'cuda' && (weightType === 'stored' || weightType === 'int8')) continue;
+        await using engine = await createEngine(base, { weightType, isa });
+        for (const golden of own) {
+          const expected = await readExpected(golden);
+          const task = await addGoldenTask(engine, base, golden);
+          const {
+            outputs: [{ embeddings }],
+          } = await engine.evaluate([toBatch(task, golden)]);
+          expect(relativeError(embeddings, expected.embeddings)).toBeLessThan(tolerance);
+          await engine.removeTask(task);
+        }
       }
-    }
-  });
+    },
+    120_000,
+  ); // an emulated GPU takes its time
 });

@@ -24,7 +24,9 @@ export interface LearnerSpec {
 }
 
 /** What a trainer learns, and how it computes. */
-export interface TrainerOptions extends Pick<EngineOptions, 'threads' | 'isa'> {
+export interface TrainerOptions extends Pick<EngineOptions, 'threads'> {
+  /** Default `auto`: the widest unit of this processor. Training has no GPU yet. */
+  readonly isa?: Exclude<EngineOptions['isa'], 'cuda'>;
   readonly plan: SharingPlan;
   readonly experts: readonly LearnerSpec[];
   /** LoRA on all rows of the task, part of the base and not learned; default none. */

@@ -15,6 +15,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 
 #define threadIdx (::dmoerm::cuda::emulated::thread_index())
@@ -210,10 +211,11 @@ inline void load_matrices(uint32_t (&out)[4], const Shared<uint8_t>& from, int64
     Machine& machine = Machine::instance();
     const uint32_t first = machine.thread() / kWarp * kWarp;
     for (int i = 0; i < 4; ++i)
-      for (int lane = 0; lane < kWarp; ++lane) {
-        const uint8_t* row = static_cast<Operand*>(all[8 * i + lane / 4])->row + 4 * (lane % 4);
-        machine.shared_read(row, 4, first + static_cast<uint32_t>(lane));
-        std::memcpy(&static_cast<Operand*>(all[lane])->out[i], row, 4);
+      for (int r = 0; r < 8; ++r) {
+        const uint8_t* row = static_cast<Operand*>(all[8 * i + r])->row;
+        machine.shared_read(row, 16, first + static_cast<uint32_t>(8 * i + r));
+        for (int lane = 4 * r; lane < 4 * r + 4; ++lane)
+          std::memcpy(&static_cast<Operand*>(all[lane])->out[i], row + 4 * (lane % 4), 4);
       }
   });
 }
@@ -231,22 +233,31 @@ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
     const auto half = [](uint32_t pair, int at) {
       return from_bf16(static_cast<uint16_t>(pair >> (16 * at)));
     };
-    float A[16][16], B[16][8];
+    float A[16][16], B[8][16];
+    bool rows[16]{}, columns[8]{}, finite = true;  // that hold something else than zeros
     for (int lane = 0; lane < kWarp; ++lane) {
       const auto* operand = static_cast<Operand*>(all[lane]);
       const int row = lane / 4, pair = lane % 4 * 2;
-      for (int r = 0; r < 4; ++r)
+      for (int r = 0; r < 4; ++r) {
+        rows[row + r % 2 * 8] |= operand->a[r] != 0;
         for (int e = 0; e < 2; ++e)
           A[row + r % 2 * 8][pair + r / 2 * 8 + e] = half(operand->a[r], e);
-      for (int r = 0; r < 2; ++r)
-        for (int e = 0; e < 2; ++e) B[pair + r * 8 + e][row] = half(operand->b[r], e);
+      }
+      for (int r = 0; r < 2; ++r) {
+        columns[row] |= operand->b[r] != 0;
+        for (int e = 0; e < 2; ++e) B[row][pair + r * 8 + e] = half(operand->b[r], e);
+      }
+      for (const uint32_t pairs : {operand->a[0], operand->a[1], operand->a[2], operand->a[3],
+                                   operand->b[0], operand->b[1]})
+        finite = finite && (pairs & 0x7f80u) != 0x7f80u && (pairs >> 16 & 0x7f80u) != 0x7f80u;
     }
     for (int lane = 0; lane < kWarp; ++lane) {
       auto* operand = static_cast<Operand*>(all[lane]);
       for (int i = 0; i < 4; ++i) {
         const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        if (finite && !(rows[row] && columns[column])) continue;  // sixteen zeros
         float sum = operand->d[i];
-        for (int k = 0; k < 16; ++k) sum += A[row][k] * B[k][column];
+        for (int k = 0; k < 16; ++k) sum += A[row][k] * B[column][k];
         operand->d[i] = sum;
       }
     }

@@ -10,8 +10,7 @@
 namespace dmoerm::cuda::emulated {
 namespace {
 
-constexpr int32_t kManyLanes = -2;
-constexpr int32_t kManyWarps = -3;
+constexpr int16_t kSeveral = -2;
 constexpr int64_t kGranule = 2;        // bytes of shared memory with one trace
 constexpr int64_t kGlobalGranule = 4;  // of device memory
 constexpr uint64_t kHost = 1;          // a writer before any launch
@@ -33,14 +32,12 @@ int64_t trace_bytes(int64_t bytes) {
 
 }  // namespace
 
-Machine& Machine::instance() {
-  static Machine machine;
-  return machine;
-}
+Machine Machine::machine_;
 
 // ---- device memory ----
 
 void* Machine::allocate(int64_t bytes) {
+  const std::lock_guard lock(mutex_);
   bytes = std::max<int64_t>(bytes, 1);
   Allocation made{static_cast<uint8_t*>(map(bytes)), bytes,
                   static_cast<GlobalTrace*>(map(trace_bytes(bytes)))};
@@ -54,6 +51,7 @@ void* Machine::allocate(int64_t bytes) {
 }
 
 void Machine::free(void* memory) {
+  const std::lock_guard lock(mutex_);
   if (memory == nullptr) return;
   const auto found =
       std::find_if(allocations_.begin(), allocations_.end(),
@@ -80,6 +78,7 @@ const Allocation* Machine::find(const void* at, int64_t bytes) {
 }
 
 void Machine::host_writes(const void* memory, int64_t bytes) {
+  const std::lock_guard lock(mutex_);
   if (bytes == 0) return;
   const Allocation* allocation = find(memory, bytes);
   if (allocation == nullptr) throw std::runtime_error("the host writes outside device memory");
@@ -89,6 +88,7 @@ void Machine::host_writes(const void* memory, int64_t bytes) {
 }
 
 void Machine::host_reads(const void* memory, int64_t bytes) {
+  const std::lock_guard lock(mutex_);
   if (bytes == 0) return;
   const Allocation* allocation = find(memory, bytes);
   if (allocation == nullptr) throw std::runtime_error("the host reads outside device memory");
@@ -130,6 +130,7 @@ void Machine::global_write(const void* at, int64_t bytes) {
 // ---- running ----
 
 void Machine::launch(const char* name, const Grid& grid, const std::function<void()>& kernel) {
+  const std::lock_guard lock(mutex_);
   if (grid.threads == 0 || grid.threads % kWarp != 0 || grid.threads > 1024)
     throw std::runtime_error(std::string(name) +
                              ": a block needs whole warps, at most 1024 threads");
@@ -162,6 +163,7 @@ void Machine::run_block() {
   const uint32_t warps = grid_.threads / kWarp;
   block_began_ = ++epoch_;
   warp_epochs_.assign(warps, 1);
+  arrived_.assign(warps, 0);
   std::memset(shared_.data(), kPoison, shared_.size() * 8);
   const std::function<void()> body = [this] {
     try {
@@ -235,17 +237,19 @@ void Machine::meet(const char* operation, void* operand,
                    const std::function<void(const std::array<void*, kWarp>&)>& all) {
   current_->operation = operation;
   current_->operand = operand;
-  Thread* lanes = &threads_[current_->index / kWarp * kWarp];
+  const uint32_t warp = current_->index / kWarp;
+  if (++arrived_[warp] < kWarp) return pause(Wait::kWarp);
+  arrived_[warp] = 0;
+  Thread* lanes = &threads_[warp * kWarp];
   std::array<void*, kWarp> operands{};
   for (int i = 0; i < kWarp; ++i) {
-    if (&lanes[i] != current_ && lanes[i].wait != Wait::kWarp) return pause(Wait::kWarp);
     if (lanes[i].operation != operation)
       fault(std::string("lanes of a warp part: one is in ") + operation + ", another in " +
             lanes[i].operation);
     operands[i] = lanes[i].operand;
+    lanes[i].wait = Wait::kNothing;
   }
   all(operands);
-  for (int i = 0; i < kWarp; ++i) lanes[i].wait = Wait::kNothing;
 }
 
 void Machine::order_warp() {
@@ -262,7 +266,7 @@ uint8_t* Machine::shared(int64_t offset, int64_t bytes, size_t alignment) {
 }
 
 bool Machine::ordered_write(const SharedTrace& trace, uint32_t thread) const {
-  if (trace.write_epoch < epoch_ || trace.writer == static_cast<int32_t>(thread)) return true;
+  if (trace.write_epoch < epoch_ || trace.writer == static_cast<int16_t>(thread)) return true;
   const uint32_t warp = thread / kWarp;
   return static_cast<uint32_t>(trace.writer) / kWarp == warp &&
          trace.write_warp_epoch < warp_epochs_[warp];
@@ -270,7 +274,7 @@ bool Machine::ordered_write(const SharedTrace& trace, uint32_t thread) const {
 
 void Machine::shared_read(const uint8_t* at, int64_t bytes, uint32_t thread) {
   const int64_t offset = at - reinterpret_cast<const uint8_t*>(shared_.data());
-  const auto warp = static_cast<int32_t>(thread / kWarp);
+  const auto warp = static_cast<int8_t>(thread / kWarp);
   for (int64_t i = offset / kGranule; i <= (offset + bytes - 1) / kGranule; ++i) {
     SharedTrace& trace = traces_[i];
     if (trace.write_epoch < block_began_) fault("a read of shared memory that nobody wrote");
@@ -278,12 +282,9 @@ void Machine::shared_read(const uint8_t* at, int64_t bytes, uint32_t thread) {
     if (!ordered_write(trace, thread))
       fault("a race: thread " + std::to_string(thread) + " reads shared memory that thread " +
             std::to_string(trace.writer) + " wrote since the last barrier");
-    const bool first = trace.read_epoch < epoch_ || trace.reader == static_cast<int32_t>(thread);
-    if (!first)
-      trace.reader = trace.reader_warp == warp ? kManyLanes : kManyWarps;
-    else
-      trace.reader = static_cast<int32_t>(thread);
-    trace.reader_warp = first || trace.reader_warp == warp ? warp : -1;
+    const bool first = trace.read_epoch < epoch_ || trace.reader == static_cast<int16_t>(thread);
+    trace.reader_warp = first || trace.reader_warp == warp ? warp : int8_t{-1};
+    trace.reader = first ? static_cast<int16_t>(thread) : kSeveral;
     trace.read_epoch = epoch_;
     trace.read_warp_epoch = warp_epochs_[warp];
   }
@@ -292,21 +293,21 @@ void Machine::shared_read(const uint8_t* at, int64_t bytes, uint32_t thread) {
 void Machine::shared_write(const uint8_t* at, int64_t bytes) {
   const int64_t offset = at - reinterpret_cast<const uint8_t*>(shared_.data());
   const uint32_t thread = current_->index;
-  const auto warp = static_cast<int32_t>(thread / kWarp);
+  const auto warp = static_cast<int8_t>(thread / kWarp);
   for (int64_t i = offset / kGranule; i <= (offset + bytes - 1) / kGranule; ++i) {
     SharedTrace& trace = traces_[i];
     if (trace.write_epoch >= block_began_ && !ordered_write(trace, thread))
       fault("a race: threads " + std::to_string(trace.writer) + " and " + std::to_string(thread) +
             " write the same shared memory without a barrier between");
     const bool ordered = trace.read_epoch < epoch_ || trace.read_epoch < block_began_ ||
-                         trace.reader == static_cast<int32_t>(thread) ||
+                         trace.reader == static_cast<int16_t>(thread) ||
                          (trace.reader_warp == warp && trace.read_warp_epoch < warp_epochs_[warp]);
     if (!ordered)
       fault("a race: thread " + std::to_string(thread) +
             " writes shared memory that another thread read since the last barrier");
     trace.write_epoch = epoch_;
     trace.write_warp_epoch = warp_epochs_[warp];
-    trace.writer = static_cast<int32_t>(thread);
+    trace.writer = static_cast<int16_t>(thread);
     trace.pending = false;
   }
 }

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -54,14 +55,14 @@ struct Thread {
   std::vector<AsyncCopy> open;                 ///< copies since the last commit
 };
 
-/// Who touched two bytes of shared memory last. Epochs count barriers; they never repeat.
+/// Who touched two bytes of shared memory last. Epochs count barriers; those of blocks never repeat.
 struct SharedTrace {
-  uint64_t write_epoch = 0, read_epoch = 0;
-  uint64_t write_warp_epoch = 0, read_warp_epoch = 0;
-  int32_t writer = -1;
-  int32_t reader = -1;  ///< kManyLanes: several of the warp `reader_warp`; kManyWarps
-  int32_t reader_warp = -1;
-  bool pending = false;  ///< an asynchronous copy that nobody has waited for
+  uint32_t write_epoch = 0, read_epoch = 0;
+  uint32_t write_warp_epoch = 0, read_warp_epoch = 0;
+  int16_t writer = -1;
+  int16_t reader = -1;      ///< kSeveral: not one thread alone
+  int8_t reader_warp = -1;  ///< -1: several
+  bool pending = false;     ///< an asynchronous copy that nobody has waited for
 };
 
 /// Who touched four bytes of device memory last: launch << 32 | block + 1.
@@ -76,10 +77,11 @@ struct Allocation {
   GlobalTrace* traces = nullptr;  ///< one per four bytes
 };
 
+/// Launches, and the host's accesses, come one at a time from any thread.
 class Machine {
  public:
   /// The device of this process.
-  static Machine& instance();
+  static Machine& instance() { return machine_; }
 
   /// Memory that nobody has written yet; freed with `free`.
   void* allocate(int64_t bytes);
@@ -136,6 +138,9 @@ class Machine {
   bool ordered_write(const SharedTrace& trace, uint32_t thread) const;
   std::string place() const;
 
+  static Machine machine_;
+
+  std::mutex mutex_;
   std::vector<Allocation> allocations_;
   const Allocation* last_found_ = nullptr;
   int64_t allocated_ = 0;
@@ -150,11 +155,12 @@ class Machine {
   std::vector<Thread> threads_;
   Thread* current_ = nullptr;
   std::string fault_;
-  uint64_t epoch_ = 1;
-  std::vector<uint64_t> warp_epochs_;
+  uint32_t epoch_ = 1;
+  std::vector<uint32_t> warp_epochs_;
+  std::vector<int> arrived_;      ///< lanes that wait for their warp, by warp
   std::vector<uint64_t> shared_;  ///< 8-byte aligned storage
   std::vector<SharedTrace> traces_;
-  uint64_t block_began_ = 0;  ///< epoch
+  uint32_t block_began_ = 0;  ///< epoch
 };
 
 }  // namespace dmoerm::cuda::emulated
