@@ -1,7 +1,7 @@
 // `npm test`: builds what is missing, runs everything, ends with a line `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { emulatedSpecs } from './emulated-gpu.mjs';
+import { emulatedEnvironment, engineSpecs } from './cuda/specs.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -46,7 +46,12 @@ for (const [name, command, ...args] of [
   failed += Math.max(Number(bad), ok ? 0 : 1);
 }
 
-const emulated = emulatedSpecs('goldens of one base', '^base llama ', 'src/goldens.spec.ts');
+const emulated = engineSpecs(
+  'engine on an emulated GPU',
+  emulatedEnvironment(),
+  '^base (?!llama (is close|long-llama))',
+  'src/goldens.spec.ts',
+);
 passed += emulated.passed;
 failed += emulated.failed;
 

@@ -1,9 +1,9 @@
 """transformers and PEFT as a peer.
 
-Usage: transformers_peer.py THREADS, then JSON lines:
+Usage: transformers_peer.py THREADS DEVICE, then JSON lines:
   {op: "load", model, path, dtype}        a Hugging Face folder or GGUF file under a name of its own
   {op: "adapt", model, adapters}          puts PEFT folders on a model, {name: folder}
-  {op: "prefill", model, tokens, repeats} one sequence -> {seconds: [...]}
+  {op: "prefill", model, tokens, repeats, sequences} one sequence, side by side -> {seconds: [...]}
   {op: "loop", model, adapters, tokens}   set_adapter, then the whole batch, for each adapter -> {seconds}
   {op: "mixed", model, adapters, tokens}  one batch of every adapter on every sequence -> {seconds}
   {op: "learners", model, source, adapters} PEFT adapters to be learned, {name: LoraConfig}, on a copy of a loaded model
@@ -27,6 +27,8 @@ import transformers  # noqa: E402
 
 from json_lines import serve  # noqa: E402
 
+DEVICE = sys.argv[2]
+
 models: dict[str, torch.nn.Module] = {}
 heads: dict[str, dict[str, torch.Tensor]] = {}
 optimizers: dict[str, dict[str, torch.optim.Optimizer]] = {}
@@ -41,7 +43,7 @@ def load(model: str, path: str, dtype: str) -> dict[str, Any]:
     loaded = transformers.AutoModelForCausalLM.from_pretrained(file, **options).eval()
     # The "logits" are then the hidden states themselves.
     loaded.lm_head = torch.nn.Identity()
-    models[model] = loaded
+    models[model] = loaded.to(DEVICE)
     return {}
 
 
@@ -52,21 +54,21 @@ def adapt(model: str, adapters: dict[str, str]) -> dict[str, Any]:
     for name, other in others:
         adapted.load_adapter(other, adapter_name=name)
     # PEFT keeps adapters in float32, and would convert every row to it and back.
-    models[model] = adapted.to(base.dtype).eval()
+    models[model] = adapted.to(DEVICE, base.dtype).eval()
     return {}
 
 
 def timed(model: str, tokens: list[list[int]], **options: Any) -> float:
     """Seconds of one pass over sequences of equal length."""
-    ids = torch.tensor(tokens)
     start = time.perf_counter()
+    ids = torch.tensor(tokens, device=DEVICE)
     with torch.inference_mode():
-        models[model](input_ids=ids, use_cache=False, **options)
+        models[model](input_ids=ids, use_cache=False, **options).logits[0, -1, 0].item()  # waits for a GPU
     return time.perf_counter() - start
 
 
-def prefill(model: str, tokens: list[int], repeats: int) -> dict[str, Any]:
-    return {"seconds": [timed(model, [tokens]) for _ in range(repeats)]}
+def prefill(model: str, tokens: list[int], repeats: int, sequences: int) -> dict[str, Any]:
+    return {"seconds": [timed(model, [tokens] * sequences) for _ in range(repeats)]}
 
 
 def loop(model: str, adapters: list[str], tokens: list[list[int]]) -> dict[str, Any]:

@@ -43,9 +43,15 @@ export function addPlainTask(engine: Engine): Promise<TaskHandle> {
   return engine.addTask({ plan: { type: 'full' }, taskAdapter: null, experts: [expert(engine, null)] });
 }
 
-/** Seconds, as the caller sees them, of the base's pass over one sequence. */
-export async function timeSequence(engine: Engine, task: TaskHandle, tokens: Int32Array): Promise<number> {
-  const batch = { task, prompts: [new Int32Array(0)], candidates: [{ prompt: 0, tokens }] };
+/** Seconds, as the caller sees them, of the base's pass over a sequence, `sequences` times side by side. */
+export async function timeSequence(
+  engine: Engine,
+  task: TaskHandle,
+  tokens: Int32Array,
+  sequences = 1,
+): Promise<number> {
+  const candidates = Array.from({ length: sequences }, () => ({ prompt: 0, tokens }));
+  const batch = { task, prompts: [new Int32Array(0)], candidates };
   const start = performance.now();
   await engine.evaluate([batch]);
   return (performance.now() - start) / 1e3;

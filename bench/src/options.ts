@@ -12,12 +12,23 @@ export interface CommonOptions extends OutputOptions {
   readonly threads: number;
 }
 
+/** Options of the benches that `npm run bench:gpu` runs. */
+export interface GpuOptions {
+  /** Engine and peers on the GPU; peers that have no GPU here stay away. */
+  readonly gpu: boolean;
+}
+
 /** Adds the options of every bench. */
 export function addCommonOptions(command: Command): Command {
   return addOutputOptions(command)
     .option('--quick', 'the cases that matter most, within two minutes', false)
     .option('--rounds <n>', 'how often engine and peers take their turns', parseCount)
     .option('--threads <n>', 'threads of the engine and of each peer', parseCount, availableParallelism());
+}
+
+/** Adds `--gpu`; the engine takes the GPU by itself where it is built for it. */
+export function addGpuOption(command: Command): Command {
+  return command.option('--gpu', 'peers on the GPU too: see `npm run bench:gpu`', false);
 }
 
 /** Adds the options that say where figures go. */

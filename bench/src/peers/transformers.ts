@@ -8,11 +8,13 @@ export class TransformersPeer implements AsyncDisposable {
   private constructor(private readonly process: PeerProcess) {}
 
   /** Null if it is not installed. */
-  static async start(threads: number): Promise<TransformersPeer | null> {
+  static async start(threads: number, gpu = false): Promise<TransformersPeer | null> {
     const python = peerPython();
     if (python === null) return null;
     const script = join(PEER_SCRIPTS, 'transformers_peer.py');
-    return new TransformersPeer(await PeerProcess.start('transformers', python, [script, `${threads}`]));
+    return new TransformersPeer(
+      await PeerProcess.start('transformers', python, [script, `${threads}`, gpu ? 'cuda' : 'cpu']),
+    );
   }
 
   get version(): string {
@@ -29,9 +31,14 @@ export class TransformersPeer implements AsyncDisposable {
     await this.process.ask({ op: 'adapt', model, adapters });
   }
 
-  /** Seconds of each of several passes over one sequence. */
-  async prefill(model: string, tokens: Int32Array, repeats: number): Promise<readonly number[]> {
-    const request = { op: 'prefill', model, tokens: [...tokens], repeats };
+  /** Seconds of each of several passes over a sequence, `sequences` times side by side. */
+  async prefill(
+    model: string,
+    tokens: Int32Array,
+    repeats: number,
+    sequences = 1,
+  ): Promise<readonly number[]> {
+    const request = { op: 'prefill', model, tokens: [...tokens], repeats, sequences };
     return (await this.process.ask<{ seconds: number[] }>(request)).seconds;
   }
 

@@ -11,7 +11,7 @@ import { takeTurns } from '../turns';
 import { planGoal } from './goals';
 import { LLAMA_WAYS, llamaWorks, startLlama } from './llama';
 import { naiveName, openPlan, type OwnPlan } from './own';
-import { PEFT_WAYS, peftWorks, startPeft } from './peft';
+import { peftWays, peftWorks, startPeft } from './peft';
 import { caseTokens, expertAdapters, planName, type PlanCase } from './work';
 
 /** What to measure. */
@@ -23,6 +23,7 @@ export interface PlansOptions {
   /** Longest time for a peer or naive loop in one round, seconds; they measure a part where all takes longer. */
   readonly budgetSeconds: number;
   readonly threads: number;
+  readonly gpu: boolean;
 }
 
 interface Peers {
@@ -34,15 +35,15 @@ interface Peers {
 export async function benchPlans(
   options: PlansOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
-  const { cases, threads, weights } = options;
+  const { cases, threads, weights, gpu } = options;
   progress('loading the base and its experts');
   const base = await openBase(await halfBillionBase());
   const experts = Math.max(...cases.map((work) => work.experts));
   const longest = Math.max(...cases.map((work) => work.promptTokens + work.candidateTokens));
   const adapters = await expertAdapters(base, experts);
   await using engine = await openEngine(base, { weightType: weights, threads });
-  await using llama = await startLlama(adapters, longest, threads);
-  await using peft = await startPeft(adapters, threads);
+  await using llama = gpu ? null : await startLlama(adapters, longest, threads);
+  await using peft = await startPeft(adapters, threads, gpu);
   const records: BenchRecord[] = [];
   if (engine !== null)
     for (const work of cases)
@@ -69,7 +70,7 @@ async function benchCase(
     const divisible: Divisible[] = [
       ...own.map(({ naive }) => naive),
       ...(llama === null ? [] : llamaWorks(llama, work.experts, tokens)),
-      ...(peft === null ? [] : peftWorks(peft, work.experts, tokens)),
+      ...(peft === null ? [] : peftWorks(peft, work.experts, tokens, options.gpu)),
     ];
     const budgeted: Budgeted[] = [];
     for (const one of divisible) budgeted.push(await budget(one, options.budgetSeconds));
@@ -78,7 +79,7 @@ async function benchCase(
       ...budgeted.map(({ contestant }) => contestant),
     ];
     const seconds = await takeTurns(label, contestants, options.rounds);
-    return describe({ label, engine, work, plans: options.plans, seconds, budgeted });
+    return describe({ label, engine, work, plans: options.plans, seconds, budgeted, gpu: options.gpu });
   } finally {
     for (const plan of own) await plan[Symbol.asyncDispose]();
   }
@@ -92,9 +93,10 @@ interface Outcome {
   /** By contestant. */
   readonly seconds: ReadonlyMap<string, readonly number[]>;
   readonly budgeted: readonly Budgeted[];
+  readonly gpu: boolean;
 }
 
-function describe({ label, engine, work, plans, seconds, budgeted }: Outcome): BenchRecord[] {
+function describe({ label, engine, work, plans, seconds, budgeted, gpu }: Outcome): BenchRecord[] {
   const scores = work.experts * work.candidates;
   const speedOf = (name: string): number | null => {
     const times = seconds.get(name);
@@ -111,7 +113,7 @@ function describe({ label, engine, work, plans, seconds, budgeted }: Outcome): B
       unit: 'scores/s',
       value: speedOf(name) ?? NaN,
     };
-    return [naiveName(plan), ...LLAMA_WAYS, ...PEFT_WAYS].map((way) => {
+    return [naiveName(plan), ...(gpu ? [] : LLAMA_WAYS), ...peftWays(gpu)].map((way) => {
       const note = budgeted.find(({ contestant }) => contestant.name === way)?.note;
       // Each plan has a naive loop of its own; they share a column.
       const peer = way === naiveName(plan) ? 'naive loop' : way;

@@ -1,14 +1,21 @@
 import { Command, Option } from 'commander';
 import type { WeightType } from '@dmoerm/engine';
 import { WEIGHT_TYPES } from '../engine';
-import { addCommonOptions, parseCount, parseCounts, type CommonOptions } from '../options';
+import {
+  addCommonOptions,
+  addGpuOption,
+  parseCount,
+  parseCounts,
+  type CommonOptions,
+  type GpuOptions,
+} from '../options';
 import { report } from '../report';
 import { benchPlans } from './bench';
 import { plansChart } from './chart';
 import { GOAL_CASE } from './goals';
 import { PLANS, QUICK_PLANS, type PlanCase } from './work';
 
-interface PlansCommandOptions extends CommonOptions {
+interface PlansCommandOptions extends CommonOptions, GpuOptions {
   readonly experts?: readonly number[];
   readonly candidates?: readonly number[];
   readonly promptTokens: number;
@@ -34,8 +41,8 @@ export function plansCommand(): Command {
     .addOption(
       new Option('--weights <type>', 'of the engine').choices(['auto', ...WEIGHT_TYPES]).default('auto'),
     );
-  return addCommonOptions(command).action(async (options: PlansCommandOptions) => {
-    const { quick, threads, weights } = options;
+  return addGpuOption(addCommonOptions(command)).action(async (options: PlansCommandOptions) => {
+    const { quick, threads, weights, gpu } = options;
     const rounds = options.rounds ?? (quick ? 1 : 3);
     const { records, peers } = await benchPlans({
       cases: casesOf(options),
@@ -44,6 +51,7 @@ export function plansCommand(): Command {
       rounds,
       budgetSeconds: (quick ? QUICK_PEER_SECONDS : PEER_SECONDS) / rounds,
       threads,
+      gpu,
     });
     await report(records, { ...options, peers, chart: plansChart });
   });

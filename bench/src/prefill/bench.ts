@@ -5,6 +5,7 @@ import { measurePeaks } from '../peak';
 import { LlamaPeer } from '../peers/llama';
 import { OnnxRuntimePeer } from '../peers/onnx-runtime';
 import { TransformersPeer } from '../peers/transformers';
+import { VllmPeer } from '../peers/vllm';
 import { progress } from '../progress';
 import { compare, judged, median, type BenchRecord, type Goal, type Measured } from '../records';
 import { randomTokens } from '../tokens';
@@ -20,8 +21,11 @@ export interface PrefillOptions {
   readonly weights: readonly WeightType[];
   /** Tokens. */
   readonly lengths: readonly number[];
+  /** Tokens in flight: as many sequences of a length as fit, at least one. */
+  readonly inFlight: number;
   readonly rounds: number;
   readonly threads: number;
+  readonly gpu: boolean;
 }
 
 /** Tokens that a turn passes at least, so that short sequences are timed more often. */
@@ -34,11 +38,14 @@ const SHARE_OF_PEAK: Goal = { bound: 'at least', value: 65 };
 export async function benchPrefill(
   options: PrefillOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
-  const peaks = measurePeaks(options.threads);
-  await using llama = await LlamaPeer.start(options.threads);
-  await using onnx = await OnnxRuntimePeer.start(options.threads);
-  await using transformers = await TransformersPeer.start(options.threads);
-  const peers = new PrefillPeers(llama, onnx, transformers);
+  // Of the processor; a GPU's are `gpu_bench`'s.
+  const peaks = options.gpu ? new Map<string, number>() : measurePeaks(options.threads);
+  const { gpu, threads } = options;
+  await using llama = gpu ? null : await LlamaPeer.start(threads);
+  await using onnx = gpu ? null : await OnnxRuntimePeer.start(threads);
+  await using transformers = await TransformersPeer.start(threads, gpu);
+  await using vllm = gpu ? await VllmPeer.start() : null;
+  const peers = new PrefillPeers(llama, onnx, transformers, vllm, gpu);
   const records: BenchRecord[] = [];
   for (const model of options.models) records.push(...(await benchModel(model, peers, peaks, options)));
   return { records, peers: peers.versions };
@@ -54,13 +61,15 @@ async function benchModel(
   if (files === null) return [];
   progress(`loading ${model}`);
   const base = await openBase(files.base);
-  await using engines = await openEngines(base, options);
+  const { weights, threads, inFlight } = options;
+  await using engines = await openEngines(base, { weights, threads, maxRows: Math.max(inFlight, 8192) });
   const own = engines.prefillers;
   const others = await peers.load(files, base, Math.max(...options.lengths));
   const records: BenchRecord[] = [];
   for (const tokens of options.lengths) {
-    const speeds = await benchLength(model, [...own, ...others], tokens, base, options.rounds);
-    records.push(...describe({ model, tokens, own, others, speeds, base, peaks }));
+    const sequences = Math.max(1, Math.floor(inFlight / tokens));
+    const speeds = await benchLength(model, [...own, ...others], { tokens, sequences }, base, options.rounds);
+    records.push(...describe({ model, tokens, sequences, own, others, speeds, base, peaks }));
   }
   return records;
 }
@@ -69,24 +78,25 @@ async function benchModel(
 async function benchLength(
   model: ModelName,
   prefillers: readonly Prefiller[],
-  length: number,
+  { tokens: length, sequences }: { readonly tokens: number; readonly sequences: number },
   base: BaseModel,
   rounds: number,
 ): Promise<Map<string, number>> {
   const tokens = randomTokens(length, base.config.vocabSize, `prefill ${length}`);
-  const repeats = Math.max(1, Math.round(TURN_TOKENS / length));
+  const repeats = Math.max(1, Math.round(TURN_TOKENS / (length * sequences)));
   const contestants: Contestant[] = prefillers.flatMap(({ name, prefill }) =>
-    prefill === null ? [] : [{ name, run: () => prefill(tokens, repeats) }],
+    prefill === null ? [] : [{ name, run: () => prefill(tokens, repeats, sequences) }],
   );
   // The first pass of a length allocates.
-  for (const { prefill } of prefillers) await prefill?.(tokens, 1);
-  const seconds = await takeTurns(`${model} T=${length}`, contestants, rounds);
-  return new Map([...seconds].map(([name, times]) => [name, length / median(times)]));
+  for (const { prefill } of prefillers) await prefill?.(tokens, 1, sequences);
+  const seconds = await takeTurns(`${model} T=${label(length, sequences)}`, contestants, rounds);
+  return new Map([...seconds].map(([name, times]) => [name, (length * sequences) / median(times)]));
 }
 
 interface Outcome {
   readonly model: ModelName;
   readonly tokens: number;
+  readonly sequences: number;
   readonly own: readonly Prefiller[];
   readonly others: readonly Prefiller[];
   /** Tokens per second by name. */
@@ -96,14 +106,14 @@ interface Outcome {
   readonly peaks: ReadonlyMap<string, number>;
 }
 
-function describe({ model, tokens, own, others, speeds, base, peaks }: Outcome): BenchRecord[] {
+function describe({ model, tokens, sequences, own, others, speeds, base, peaks }: Outcome): BenchRecord[] {
   const goals = model === GOAL_CASE.model && tokens === GOAL_CASE.tokens ? speedGoals(speeds) : [];
   return own.flatMap(({ name: weights, isa }) => {
     const value = speeds.get(weights) ?? NaN;
     const common = {
       bench: 'prefill',
-      case: `${model} ${weights} T=${tokens}`,
-      parameters: { model, weights, tokens, ...(isa === undefined ? {} : { isa }) },
+      case: `${model} ${weights} T=${label(tokens, sequences)}`,
+      parameters: { model, weights, tokens, sequences, ...(isa === undefined ? {} : { isa }) },
     };
     const speed: Measured = { ...common, metric: 'prefill', unit: 'tokens/s', value };
     const comparisons = others.map(({ name: peer }) =>
@@ -127,6 +137,10 @@ function describe({ model, tokens, own, others, speeds, base, peaks }: Outcome):
       judged(share, goals.length > 0 && weights === 'bf16' ? SHARE_OF_PEAK : undefined),
     ];
   });
+}
+
+function label(tokens: number, sequences: number): string {
+  return sequences === 1 ? `${tokens}` : `${sequences}x${tokens}`;
 }
 
 /** bf16 against the faster type of llama.cpp, int8 against ONNX Runtime's. */

@@ -1,15 +1,23 @@
 import { Command, Option } from 'commander';
 import type { WeightType } from '@dmoerm/engine';
 import { WEIGHT_TYPES } from '../engine';
-import { addCommonOptions, parseCounts, type CommonOptions } from '../options';
+import {
+  addCommonOptions,
+  addGpuOption,
+  parseCount,
+  parseCounts,
+  type CommonOptions,
+  type GpuOptions,
+} from '../options';
 import { report } from '../report';
 import { benchPrefill } from './bench';
 import { prefillChart } from './chart';
 import { MODEL_NAMES, type ModelName } from './models';
 
-interface PrefillCommandOptions extends CommonOptions {
+interface PrefillCommandOptions extends CommonOptions, GpuOptions {
   readonly models?: readonly ModelName[];
-  readonly weights: readonly WeightType[];
+  readonly weights?: readonly WeightType[];
+  readonly inFlight?: number;
   readonly lengths?: readonly number[];
 }
 
@@ -23,17 +31,24 @@ export function prefillCommand(): Command {
       new Option('--models <names...>', 'default: both; with --quick the first').choices(MODEL_NAMES),
     )
     .addOption(
-      new Option('--weights <types...>', 'of the engine').choices(WEIGHT_TYPES).default(WEIGHT_TYPES),
+      new Option('--weights <types...>', 'of the engine; default: all, on a GPU bf16').choices(WEIGHT_TYPES),
     )
-    .option('--lengths <list>', 'tokens, e.g. 64,512', parseCounts);
-  return addCommonOptions(command).action(async (options: PrefillCommandOptions) => {
-    const { quick, threads, weights } = options;
+    .option('--lengths <list>', 'tokens, e.g. 64,512', parseCounts)
+    .option(
+      '--in-flight <tokens>',
+      'as many sequences side by side as make these; default: one sequence, on a GPU 16384',
+      parseCount,
+    );
+  return addGpuOption(addCommonOptions(command)).action(async (options: PrefillCommandOptions) => {
+    const { quick, threads, gpu } = options;
     const { records, peers } = await benchPrefill({
       models: options.models ?? (quick ? MODEL_NAMES.slice(0, 1) : MODEL_NAMES),
       lengths: options.lengths ?? (quick ? [128, 512] : [64, 128, 256, 512, 1024, 2048]),
       rounds: options.rounds ?? (quick ? 2 : 3),
       threads,
-      weights,
+      gpu,
+      weights: options.weights ?? (gpu ? ['bf16'] : WEIGHT_TYPES),
+      inFlight: options.inFlight ?? (gpu ? 16_384 : 1),
     });
     await report(records, { ...options, peers, chart: prefillChart });
   });

@@ -12,12 +12,12 @@ export interface PrefillEngines extends AsyncDisposable {
 /** Opens the engines; types that cannot be had are left out, with the reason printed. */
 export async function openEngines(
   base: BaseModel,
-  options: { readonly weights: readonly WeightType[]; readonly threads: number },
+  options: { readonly weights: readonly WeightType[]; readonly threads: number; readonly maxRows?: number },
 ): Promise<PrefillEngines> {
   const engines: Engine[] = [];
   const prefillers: Prefiller[] = [];
   for (const weightType of options.weights) {
-    const engine = await openEngine(base, { weightType, threads: options.threads });
+    const engine = await openEngine(base, { weightType, ...options });
     if (engine === null) continue;
     engines.push(engine);
     prefillers.push({ name: weightType, isa: engine.info.isa, prefill: await prefillOf(engine) });
@@ -32,9 +32,9 @@ export async function openEngines(
 
 async function prefillOf(engine: Engine): Promise<NonNullable<Prefiller['prefill']>> {
   const task = await addPlainTask(engine);
-  return async (tokens, repeats) => {
+  return async (tokens, repeats, sequences) => {
     const seconds: number[] = [];
-    for (let i = 0; i < repeats; i++) seconds.push(await timeSequence(engine, task, tokens));
+    for (let i = 0; i < repeats; i++) seconds.push(await timeSequence(engine, task, tokens, sequences));
     return seconds;
   };
 }

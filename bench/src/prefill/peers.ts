@@ -2,6 +2,7 @@ import type { BaseModel } from '@dmoerm/weights';
 import type { LlamaPeer } from '../peers/llama';
 import type { OnnxRuntimePeer } from '../peers/onnx-runtime';
 import type { TransformersPeer } from '../peers/transformers';
+import type { VllmPeer } from '../peers/vllm';
 import type { ModelFiles } from './models';
 
 /** A way to pass one sequence through a model. */
@@ -10,27 +11,32 @@ export interface Prefiller {
   /** Instructions that the engine uses. */
   readonly isa?: string;
   /** Seconds of each of several passes; null: it is not here. */
-  readonly prefill: ((tokens: Int32Array, repeats: number) => Promise<readonly number[]>) | null;
+  readonly prefill:
+    ((tokens: Int32Array, repeats: number, sequences: number) => Promise<readonly number[]>) | null;
 }
 
 /** The peers' processes; null: not installed. */
 export class PrefillPeers {
   constructor(
     private readonly llama: LlamaPeer | null,
-    private readonly onnx: OnnxRuntimePeer,
+    private readonly onnx: OnnxRuntimePeer | null,
     private readonly transformers: TransformersPeer | null,
+    private readonly vllm: VllmPeer | null,
+    private readonly gpu: boolean,
   ) {}
 
   get versions(): Record<string, string> {
     return {
-      'ONNX Runtime': this.onnx.version,
+      ...(this.onnx === null ? {} : { 'ONNX Runtime': this.onnx.version }),
       ...(this.llama === null ? {} : { 'node-llama-cpp': this.llama.version }),
       ...(this.transformers === null ? {} : { transformers: this.transformers.version }),
+      ...(this.vllm === null ? {} : { vLLM: this.vllm.version }),
     };
   }
 
   /** Loads a model into every peer, in each of the peer's types. */
   async load(files: ModelFiles, base: BaseModel, maxTokens: number): Promise<Prefiller[]> {
+    if (this.gpu) return [...(await this.loadTransformers(files)), await this.loadVllm(files, maxTokens)];
     return [
       ...(await this.loadLlama(files, maxTokens)),
       ...(await this.loadOnnx(files, base)),
@@ -56,6 +62,7 @@ export class PrefillPeers {
   private async loadOnnx({ name }: ModelFiles, base: BaseModel): Promise<Prefiller[]> {
     const { onnx } = this;
     const slots: Prefiller[] = [];
+    if (onnx === null) return slots;
     for (const type of ['fp32', 'int8'] as const) {
       const model = `${name}-${type}`;
       await onnx.load(model, base.config, type);
@@ -79,9 +86,21 @@ export class PrefillPeers {
       const prefill =
         transformers === null
           ? null
-          : (tokens: Int32Array, repeats: number) => transformers.prefill(model, tokens, repeats);
+          : (tokens: Int32Array, repeats: number, sequences: number) =>
+              transformers.prefill(model, tokens, repeats, sequences);
       slots.push({ name: `transformers ${short}`, prefill });
     }
     return slots;
+  }
+
+  private async loadVllm({ name, base }: ModelFiles, maxTokens: number): Promise<Prefiller> {
+    const { vllm } = this;
+    await vllm?.load(name, base, maxTokens);
+    const prefill =
+      vllm === null
+        ? null
+        : (tokens: Int32Array, repeats: number, sequences: number) =>
+            vllm.prefill(name, tokens, repeats, sequences);
+    return { name: 'vLLM bf16', prefill };
   }
 }

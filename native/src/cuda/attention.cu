@@ -2,6 +2,7 @@
 // lie in, so that a query's sums do not depend on how its prompt is shared. Softmax runs along (Milakov and Gimelshein,
 // arXiv 1805.02867; Dao, arXiv 2307.08691).
 
+#include "attention_keys.h"
 #include "kernels.h"
 #include "launch.h"
 
@@ -24,15 +25,6 @@ struct Layout {
   __device__ __host__ int rows() const { return scores() + kQueryTile * kKeyTile * 4; }
   __device__ __host__ int bytes() const { return rows() + kKeyTile * 4; }
 };
-
-/// Row of the key at a position.
-__device__ __forceinline__ int32_t key_row(const AttentionArguments& a, const QueryTile& tile,
-                                           int position) {
-  int s = tile.span_count - 1;
-  while (s > 0 && position < a.spans.load(tile.first_span + s).position) --s;
-  const DeviceSpan span = a.spans.load(tile.first_span + s);
-  return static_cast<int32_t>(span.row) + position - span.position;
-}
 
 /// Rows of keys or values to shared memory.
 __device__ __forceinline__ void load_rows(const Shared<float>& to, const Global<const float>& from,
@@ -154,12 +146,14 @@ __global__ void __launch_bounds__(kThreads)
 void queue_attention(const AttentionArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.tile_count), static_cast<uint32_t>(a.heads), kThreads,
                   Layout(a.head_dim).bytes()};
-  launch("attention",
-         a.head_dim <= 32    ? attention_kernel<1>
-         : a.head_dim <= 64  ? attention_kernel<2>
-         : a.head_dim <= 128 ? attention_kernel<4>
-                             : attention_kernel<8>,
-         grid, a, stream);
+  if (a.head_dim <= 32)
+    launch("attention 32", attention_kernel<1>, grid, a, stream);
+  else if (a.head_dim <= 64)
+    launch("attention 64", attention_kernel<2>, grid, a, stream);
+  else if (a.head_dim <= 128)
+    launch("attention 128", attention_kernel<4>, grid, a, stream);
+  else
+    launch("attention 256", attention_kernel<8>, grid, a, stream);
 }
 
 }  // namespace dmoerm::cuda

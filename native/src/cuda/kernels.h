@@ -148,11 +148,16 @@ struct AttentionArguments {
   float scale = 1;
 };
 
-/// Most queries of a tile.
+/// Most queries of a tile in float32.
 inline constexpr int kQueryTile = 32;
+/// Rows of a tile on tensor cores: queries times the heads that share a key head.
+inline constexpr int kTensorRows = 64;
 /// Widest head that the kernels hold.
 inline constexpr int kWidestHead = 256;
 
+/// Tiles of at most kQueryTile queries.
 void queue_attention(const AttentionArguments& arguments, runtime::Stream stream);
+/// Tiles of at most kTensorRows / (heads / kv_heads) queries.
+void queue_tensor_attention(const AttentionArguments& arguments, runtime::Stream stream);
 
 }  // namespace dmoerm::cuda

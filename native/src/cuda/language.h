@@ -97,6 +97,15 @@ __device__ __forceinline__ void load_matrices(uint32_t (&out)[4], const Shared<u
                : "memory");
 }
 
+/// The same of the matrices' transposes.
+__device__ __forceinline__ void load_matrices_transposed(uint32_t (&out)[4],
+                                                         const Shared<uint8_t>& from, int at) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(from.at(at))
+               : "memory");
+}
+
 /// d (16,8) += a (16,16) b (16,8) in bfloat16 with float32 sums, spread over the lanes as PTX has it.
 __device__ __forceinline__ void multiply_add(float (&d)[4], const uint32_t (&a)[4],
                                              const uint32_t (&b)[2]) {

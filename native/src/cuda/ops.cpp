@@ -256,7 +256,8 @@ struct Segments {
   int64_t query_rows = 0;
   int64_t key_rows = 0;
 
-  explicit Segments(const std::vector<AttentionSegment>& segments) {
+  /// Tiles of at most `most` queries.
+  Segments(const std::vector<AttentionSegment>& segments, int64_t most) {
     for (const AttentionSegment& segment : segments) {
       const auto first = static_cast<int32_t>(spans.size());
       int64_t position = 0;
@@ -268,23 +269,29 @@ struct Segments {
         key_rows = std::max(key_rows, span.row + span.count);
       }
       const int32_t count = static_cast<int32_t>(spans.size()) - first;
-      for (int64_t i = 0; i < segment.query_count; i += kQueryTile)
-        tiles.push_back(
-            {segment.query_row + i,
-             static_cast<int32_t>(std::min<int64_t>(kQueryTile, segment.query_count - i)),
-             static_cast<int32_t>(segment.position + i), first, count});
+      for (int64_t i = 0; i < segment.query_count; i += most)
+        tiles.push_back({segment.query_row + i,
+                         static_cast<int32_t>(std::min(most, segment.query_count - i)),
+                         static_cast<int32_t>(segment.position + i), first, count});
       query_rows = std::max(query_rows, segment.query_row + segment.query_count);
     }
   }
 };
 
 void attention(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
-               const std::vector<AttentionSegment>& segments, const AttentionShape& shape, RowType,
-               Scratch&, ThreadPool& pool) {
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+               RowType type, Scratch&, ThreadPool& pool) {
   Device& device = device_of(pool);
-  const Segments told(segments);
+  const int64_t group = shape.heads / shape.kv_heads;
+  const bool tensor = type == RowType::kBF16 && group <= kTensorRows;
+  const Segments told(segments, tensor ? kTensorRows / group : kQueryTile);
   if (told.tiles.empty()) return;
   const int64_t D = shape.head_dim;
+  if (D > kWidestHead)
+    throw Error(Code::kUnimplemented, "HEAD_TOO_WIDE", "config.headDim",
+                "heads of " + std::to_string(D) +
+                    " are too wide for the CUDA back end, which takes " +
+                    std::to_string(kWidestHead) + "; use a unit of the processor");
   device.begin_staging(2, static_cast<int64_t>(told.tiles.size() * sizeof(QueryTile) +
                                                told.spans.size() * sizeof(DeviceSpan)));
   AttentionArguments a;
@@ -300,7 +307,10 @@ void attention(float* out, const float* q, const float* k, const float* v, int64
   a.head_dim = static_cast<int32_t>(D);
   a.window = static_cast<int32_t>(shape.window);
   a.scale = shape.scale;
-  queue_attention(a, device.stream());
+  if (tensor)
+    queue_tensor_attention(a, device.stream());
+  else
+    queue_attention(a, device.stream());
 }
 
 /// y[i] <- x[from[i]], or y[to[i]] <- x[i], rows of `width`; `x_rows` and `y_rows` are there.

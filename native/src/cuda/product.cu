@@ -261,34 +261,45 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <Kind kKind>
-void launch_product(const char* name, Element element, const ProductArguments& a, int64_t columns,
+/// Queues a product with `columns` outputs per side.
+template <Element kElement, Kind kKind>
+void launch_product(const char* name, const ProductArguments& a, int64_t columns,
                     runtime::Stream stream) {
-  constexpr int per_side = Steps<kKind>::kSideColumns;
+  constexpr int kPerSide = Steps<kKind>::kSideColumns;
   const Grid grid{static_cast<uint32_t>(a.panels.size),
-                  static_cast<uint32_t>((columns + per_side - 1) / per_side), kThreads,
+                  static_cast<uint32_t>((columns + kPerSide - 1) / kPerSide), kThreads,
                   kStages * kStageBytes<kKind>};
-  launch(name,
-         element == Element::kBF16 ? product_kernel<Element::kBF16, kKind>
-                                   : product_kernel<Element::kF32, kKind>,
-         grid, a, stream);
+  launch(name, product_kernel<kElement, kKind>, grid, a, stream);
+}
+
+/// Elements of a packed row, padding included.
+int64_t packed_columns(Element element, const ProductArguments& a) {
+  return a.packed_row_bytes / (element == Element::kBF16 ? 2 : 4);
 }
 
 }  // namespace
 
 void queue_linear(Element element, const ProductArguments& a, runtime::Stream stream) {
-  launch_product<Kind::kLinear>("linear", element, a, a.N, stream);
+  if (element == Element::kBF16)
+    launch_product<Element::kBF16, Kind::kLinear>("linear bf16", a, a.N, stream);
+  else
+    launch_product<Element::kF32, Kind::kLinear>("linear f32", a, a.N, stream);
 }
 
 void queue_gated(Element element, const ProductArguments& a, runtime::Stream stream) {
-  const int bytes = element == Element::kBF16 ? 2 : 4;
-  launch_product<Kind::kGated>("gated", element, a,
-                               a.packed.present() ? a.packed_row_bytes / bytes : a.N, stream);
+  const int64_t columns = a.packed.present() ? packed_columns(element, a) : a.N;
+  if (element == Element::kBF16)
+    launch_product<Element::kBF16, Kind::kGated>("gated bf16", a, columns, stream);
+  else
+    launch_product<Element::kF32, Kind::kGated>("gated f32", a, columns, stream);
 }
 
 void queue_lora_down(Element element, const ProductArguments& a, runtime::Stream stream) {
-  const int bytes = element == Element::kBF16 ? 2 : 4;
-  launch_product<Kind::kDown>("lora_down", element, a, a.packed_row_bytes / bytes, stream);
+  const int64_t columns = packed_columns(element, a);
+  if (element == Element::kBF16)
+    launch_product<Element::kBF16, Kind::kDown>("lora_down bf16", a, columns, stream);
+  else
+    launch_product<Element::kF32, Kind::kDown>("lora_down f32", a, columns, stream);
 }
 
 }  // namespace dmoerm::cuda

@@ -133,10 +133,10 @@ void queue_rms_norm(const NormArguments& a, runtime::Stream stream) {
 void queue_pack_rows(Element element, const NormArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.panels.size), kPanelRows / kRowsPerBlock,
                   kRowsPerBlock * kWarpSize, 0};
-  launch("pack_rows",
-         element == Element::kBF16 ? pack_rows_kernel<Element::kBF16>
-                                   : pack_rows_kernel<Element::kF32>,
-         grid, a, stream);
+  if (element == Element::kBF16)
+    launch("pack_rows bf16", pack_rows_kernel<Element::kBF16>, grid, a, stream);
+  else
+    launch("pack_rows f32", pack_rows_kernel<Element::kF32>, grid, a, stream);
 }
 
 void queue_rope(const RopeArguments& a, runtime::Stream stream) {
@@ -156,9 +156,11 @@ void queue_copy_rows(const CopyArguments& a, runtime::Stream stream) {
 }
 
 void queue_embed(Element element, const EmbedArguments& a, runtime::Stream stream) {
-  launch("embed",
-         element == Element::kBF16 ? embed_kernel<Element::kBF16> : embed_kernel<Element::kF32>,
-         {blocks(a.T * a.C, kThreads), 1, kThreads, 0}, a, stream);
+  const Grid grid{blocks(a.T * a.C, kThreads), 1, kThreads, 0};
+  if (element == Element::kBF16)
+    launch("embed bf16", embed_kernel<Element::kBF16>, grid, a, stream);
+  else
+    launch("embed f32", embed_kernel<Element::kF32>, grid, a, stream);
 }
 
 }  // namespace dmoerm::cuda

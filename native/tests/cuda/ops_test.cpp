@@ -12,6 +12,9 @@
 
 #include "check.h"
 #include "cuda/backend.h"
+#ifdef DMOERM_CUDA_EMULATED
+#include "cuda/emulated/machine.h"
+#endif
 
 namespace {
 
@@ -451,9 +454,24 @@ void copies_match() {
   require_same_bits(gpu().download(y, 52).data(), want.data(), 52, "gather");
 }
 
+#ifdef DMOERM_CUDA_EMULATED
+/// For the table of occupancies: kernel, threads of a block, shared bytes at most.
+void print_launches() {
+  for (const auto& [name, grid] : cuda::emulated::Machine::instance().launched())
+    std::printf("launch\t%s\t%u\t%lld\n", name.c_str(), grid.threads,
+                static_cast<long long>(grid.shared_bytes));
+}
+#else
+void print_launches() {}
+#endif
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (cuda::find_ops() == nullptr) {
+    std::printf("no GPU: not run (%s)\n", cuda::why_none());
+    return EXIT_SUCCESS;
+  }
   test_products();
   test_attention();
   for (const int64_t C : {1, 7, 16, 64, 100, 333})
@@ -462,5 +480,6 @@ int main() {
   for (const int64_t N : {1, 7, 33, 1000})
     test::test("softmax_terms " + std::to_string(N), [&] { softmax_matches(N); });
   test::test("embed and gather", copies_match);
+  if (argc > 1 && std::string(argv[1]) == "--launches") print_launches();
   return test::finish();
 }

@@ -132,6 +132,23 @@ describe('the native boundary answers bad input with typed errors', () => {
     await expect(createEngine(base, { threads: -1 })).rejects.toMatchObject({ reason: 'BAD_THREADS' });
   });
 
+  it('runs on a GPU, or says why there is none', async () => {
+    const found = await createEngine(base, { isa: 'cuda' }).catch((error: unknown) => error);
+    if (found instanceof Error)
+      return expect(found).toMatchObject({
+        code: 'UNIMPLEMENTED',
+        reason: 'CUDA_NOT_AVAILABLE',
+        field: 'isa',
+      });
+    await using gpu = found as Engine;
+    expect(gpu.info).toMatchObject({ backend: 'cuda', isa: 'cuda', weightType: 'bf16' });
+    for (const weightType of ['int8', 'stored'] as const)
+      await expect(createEngine(base, { isa: 'cuda', weightType })).rejects.toMatchObject({
+        reason: 'WEIGHT_TYPE_NOT_SUPPORTED',
+        field: 'weightType',
+      });
+  });
+
   it('mistyped DTO fields throw a TypeError that names the field', () => {
     const native = new (loadAddon().NativeEngine)();
     expect(() => native.load({} as never, {} as never)).toThrow(/field config must be an object/);

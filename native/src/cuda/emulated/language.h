@@ -199,25 +199,50 @@ inline void wait_copies() {
   emulated::Machine::instance().wait_copies(kPending);
 }
 
-/// Four 8x8 matrices of bfloat16, whose rows begin where lanes 8i..8i+7 say; lane l gets of each matrix row l/4,
-/// elements 2(l%4) and the next (PTX: ldmatrix.sync.aligned.m8n8.x4.shared.b16).
-inline void load_matrices(uint32_t (&out)[4], const Shared<uint8_t>& from, int64_t at) {
-  using namespace emulated;
+namespace emulated {
+
+/// Four 8x8 matrices of bfloat16, whose rows begin where lanes 8i..8i+7 say; `pick(row, column)` of lane l's two elements
+/// is given l and 0 or 1.
+template <class Pick>
+void load_matrices(uint32_t (&out)[4], const uint8_t* own, const char* operation, Pick pick) {
   struct Operand {
     const uint8_t* row;
     uint32_t* out;
-  } mine{from.at(at, 16, 16), out};
-  Machine::instance().meet("ldmatrix", &mine, [](const std::array<void*, kWarp>& all) {
+  } mine{own, out};
+  Machine::instance().meet(operation, &mine, [pick](const std::array<void*, kWarp>& all) {
     Machine& machine = Machine::instance();
     const uint32_t first = machine.thread() / kWarp * kWarp;
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < 4; ++i) {
+      std::array<std::array<uint16_t, 8>, 8> matrix;
       for (int r = 0; r < 8; ++r) {
         const uint8_t* row = static_cast<Operand*>(all[8 * i + r])->row;
         machine.shared_read(row, 16, first + static_cast<uint32_t>(8 * i + r));
-        for (int lane = 4 * r; lane < 4 * r + 4; ++lane)
-          std::memcpy(&static_cast<Operand*>(all[lane])->out[i], row + 4 * (lane % 4), 4);
+        std::memcpy(matrix[r].data(), row, 16);
       }
+      for (int lane = 0; lane < kWarp; ++lane)
+        static_cast<Operand*>(all[lane])->out[i] = static_cast<uint32_t>(pick(matrix, lane, 0)) |
+                                                   static_cast<uint32_t>(pick(matrix, lane, 1))
+                                                       << 16;
+    }
   });
+}
+
+}  // namespace emulated
+
+/// Lane l gets of each matrix row l/4, elements 2(l%4) and the next (PTX: ldmatrix.sync.aligned.m8n8.x4.shared.b16).
+inline void load_matrices(uint32_t (&out)[4], const Shared<uint8_t>& from, int64_t at) {
+  emulated::load_matrices(out, from.at(at, 16, 16), "ldmatrix",
+                          [](const auto& matrix, int lane, int element) {
+                            return matrix[lane / 4][2 * (lane % 4) + element];
+                          });
+}
+
+/// The same of the matrices' transposes (ldmatrix ... .trans).
+inline void load_matrices_transposed(uint32_t (&out)[4], const Shared<uint8_t>& from, int64_t at) {
+  emulated::load_matrices(out, from.at(at, 16, 16), "ldmatrix.trans",
+                          [](const auto& matrix, int lane, int element) {
+                            return matrix[2 * (lane % 4) + element][lane / 4];
+                          });
 }
 
 /// d (16,8) += a (16,16) b (16,8) in bfloat16 with float32 sums, spread over the lanes as PTX's

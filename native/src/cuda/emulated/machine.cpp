@@ -134,6 +134,9 @@ void Machine::launch(const char* name, const Grid& grid, const std::function<voi
   if (grid.threads == 0 || grid.threads % kWarp != 0 || grid.threads > 1024)
     throw std::runtime_error(std::string(name) +
                              ": a block needs whole warps, at most 1024 threads");
+  Grid& most = launched_[name];
+  most.threads = std::max(most.threads, grid.threads);
+  most.shared_bytes = std::max(most.shared_bytes, grid.shared_bytes);
   kernel_name_ = name;
   kernel_ = &kernel;
   grid_ = grid;

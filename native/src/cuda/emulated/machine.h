@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -97,6 +98,9 @@ class Machine {
   /// Runs `kernel` once per thread. Throws std::runtime_error with the first fault.
   void launch(const char* name, const Grid& grid, const std::function<void()>& kernel);
 
+  /// By kernel, what it was launched with at most.
+  const std::map<std::string, Grid>& launched() const { return launched_; }
+
   /// Order of blocks, warps and lanes from here on.
   void shuffle(uint32_t seed) { random_.seed(seed); }
 
@@ -141,6 +145,7 @@ class Machine {
   static Machine machine_;
 
   std::mutex mutex_;
+  std::map<std::string, Grid> launched_;
   std::vector<Allocation> allocations_;
   const Allocation* last_found_ = nullptr;
   int64_t allocated_ = 0;

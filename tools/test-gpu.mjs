@@ -1,0 +1,42 @@
+// `npm run test:gpu`: the tests of `npm run test:cuda` on a real GPU, under compute-sanitizer too where that is installed.
+// Without a GPU it says so and ends well.
+import { spawnSync } from 'node:child_process';
+import { engineSpecs } from './cuda/specs.mjs';
+import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
+import { build, step } from './steps.mjs';
+
+const [gpu] = gpus();
+if (gpu === undefined) process.stdout.write('no GPU: not run\n');
+else run(gpu);
+
+function run(name) {
+  process.stdout.write(`on ${name}\n`);
+  build();
+  const { compiler, reason } = findCompiler();
+  if (!compiler) process.stderr.write(`no CUDA compiler: ${reason}\n`);
+  if (!compiler || compileKernels(compiler) === null || !buildAround()) process.exit(1);
+  const ops = `${FOLDER}/gpu_ops_test`;
+  let passed = 0;
+  let failed = 0;
+  const count = ({ ok, stdout }) => {
+    const [, good, bad] = /(\d+) passed, (\d+) failed\s*$/m.exec(stdout) ?? ['', 0, 1];
+    passed += Number(good);
+    failed += Math.max(Number(bad), ok ? 0 : 1);
+  };
+  count(step('ops', ops, []));
+  if (spawnSync('compute-sanitizer', ['--version']).status === 0)
+    for (const tool of ['memcheck', 'racecheck', 'synccheck', 'initcheck'])
+      count(step(`ops under ${tool}`, 'compute-sanitizer', ['--error-exitcode', '1', '--tool', tool, ops]));
+  else process.stdout.write('skipped: compute-sanitizer (not installed)\n');
+  for (const [label, pattern, ...specs] of [
+    ['goldens', '', 'src/goldens.spec.ts'],
+    ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
+    ['batch invariance', '(f32|bf16) weights', 'src/invariance.spec.ts'],
+  ]) {
+    const result = engineSpecs(`engine on the GPU: ${label}`, gpuEnvironment(), pattern, ...specs);
+    passed += result.passed;
+    failed += result.failed;
+  }
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
