@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/backend.h"
 #include "dmoerm/ops.h"
 #include "engine_wrap.h"
 #include "trainer_wrap.h"
@@ -16,6 +17,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Napi::Array sets = Napi::Array::New(env, names.size());
   for (uint32_t i = 0; i < names.size(); ++i) sets.Set(i, names[i]);
   exports.Set("instructionSets", sets);
+  Napi::Object gpu = Napi::Object::New(env);
+  gpu.Set("available", dmoerm::cuda::find_ops() != nullptr);
+  gpu.Set("detail", dmoerm::cuda::describe());
+  exports.Set("gpu", gpu);
   return exports;
 }
 

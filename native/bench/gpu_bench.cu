@@ -286,7 +286,7 @@ void run(bool quick) {
 
 int main(int argc, char** argv) {
   if (cuda::find_ops() == nullptr) {
-    std::printf("no GPU: not run (%s)\n", cuda::why_none());
+    std::printf("no GPU: not run (%s)\n", cuda::describe().c_str());
     return EXIT_SUCCESS;
   }
   try {

@@ -9,8 +9,7 @@ const Ops& select_backend(const std::string& isa) {
   if (isa != "auto" && isa != "cuda") return select_ops(isa.c_str());
   if (const Ops* ops = cuda::find_ops(); ops != nullptr) return *ops;
   if (isa == "cuda")
-    throw Error(Code::kUnimplemented, "CUDA_NOT_AVAILABLE", "isa",
-                std::string(cuda::why_none()) + "; use auto");
+    throw Error(Code::kUnimplemented, "CUDA_NOT_AVAILABLE", "isa", cuda::describe() + "; use auto");
   return select_ops("auto");
 }
 

@@ -96,12 +96,14 @@ function tool(name: string, command: string, needed: boolean, remedy: string): F
 
 function addon(): Finding {
   try {
-    const { instructionSets } = loadAddon();
+    const { instructionSets, gpu } = loadAddon();
     return {
       name: 'native engine',
       ok: true,
       needed: true,
-      detail: `CPU back end, instruction sets: ${instructionSets.join(', ')}`,
+      detail:
+        `${gpu.available ? `CUDA back end on ${gpu.detail}` : `CPU back end (${gpu.detail})`}, ` +
+        `instruction sets: ${instructionSets.join(', ')}`,
     };
   } catch (error) {
     return { name: 'native engine', ok: false, needed: true, detail: DmoermError.from(error).message };

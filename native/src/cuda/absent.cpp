@@ -6,6 +6,6 @@ namespace dmoerm::cuda {
 
 const Ops* find_ops() { return nullptr; }
 
-const char* why_none() { return "this build has no CUDA back end"; }
+std::string describe() { return "this build has no CUDA back end"; }
 
 }  // namespace dmoerm::cuda

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "dmoerm/ops.h"
 
 namespace dmoerm::cuda {
@@ -7,7 +9,7 @@ namespace dmoerm::cuda {
 /// The ops on the first GPU; null if this build has none for GPUs, or this machine no GPU that runs them.
 const Ops* find_ops();
 
-/// Why there are none: for people.
-const char* why_none();
+/// For people: the GPU's name, or why there are no ops for one.
+std::string describe();
 
 }  // namespace dmoerm::cuda

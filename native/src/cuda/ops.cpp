@@ -382,6 +382,13 @@ void softmax_terms(float* out, const float* x, int64_t T, int64_t N, float scale
 
 }  // namespace
 
+namespace {
+
+/// bfloat16 on tensor cores and asynchronous copies came with Ampere.
+constexpr int kOldestMajor = 8;
+
+}  // namespace
+
 const Ops* find_ops() {
   static const Ops ops{"cuda",
                        [] { return std::unique_ptr<Memory>(std::make_unique<Device>()); },
@@ -403,9 +410,16 @@ const Ops* find_ops() {
                        embed,
                        gather,
                        softmax_terms};
-  return runtime::device_count() > 0 ? &ops : nullptr;
+  const bool there = runtime::device_count() > 0 && runtime::properties().major >= kOldestMajor;
+  return there ? &ops : nullptr;
 }
 
-const char* why_none() { return "this machine has no CUDA device, or no driver for it"; }
+std::string describe() {
+  if (runtime::device_count() == 0) return "this machine has no CUDA device, or no driver for it";
+  const runtime::Properties gpu = runtime::properties();
+  if (gpu.major >= kOldestMajor) return gpu.name;
+  return "the GPU " + gpu.name + " has compute capability " + std::to_string(gpu.major) + "." +
+         std::to_string(gpu.minor) + ", 8.0 is needed";
+}
 
 }  // namespace dmoerm::cuda

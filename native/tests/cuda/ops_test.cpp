@@ -469,7 +469,7 @@ void print_launches() {}
 
 int main(int argc, char** argv) {
   if (cuda::find_ops() == nullptr) {
-    std::printf("no GPU: not run (%s)\n", cuda::why_none());
+    std::printf("no GPU: not run (%s)\n", cuda::describe().c_str());
     return EXIT_SUCCESS;
   }
   test_products();

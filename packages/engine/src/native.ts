@@ -165,4 +165,6 @@ export interface NativeAddon {
   readonly NativeTrainer: new () => NativeTrainer;
   /** What this machine runs, the widest first; values of `NativeOptions.isa`. */
   readonly instructionSets: readonly string[];
+  /** Whether `auto` and `cuda` mean a GPU here; its name, or why there is none. */
+  readonly gpu: { readonly available: boolean; readonly detail: string };
 }

@@ -3,13 +3,41 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <cstdint>
 #include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define DMOERM_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DMOERM_ADDRESS_SANITIZER
+#endif
+#endif
+#ifdef DMOERM_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace dmoerm::cuda::emulated {
 namespace {
 
 constexpr size_t kStack = 256 << 10;
 constexpr size_t kGuard = 4096;  // below the stack: overflow is a fault, not a neighbour's data
+
+// AddressSanitizer has to be told when the stack changes, and that a stack begins anew.
+#ifdef DMOERM_ADDRESS_SANITIZER
+void leave(void** fake, const void* bottom, size_t size) {
+  __sanitizer_start_switch_fiber(fake, bottom, size);
+}
+void arrive(void* fake, const void** bottom, size_t* size) {
+  __sanitizer_finish_switch_fiber(fake, bottom, size);
+}
+void forget(std::byte* stack) { __asan_unpoison_memory_region(stack, kStack); }
+#else
+void leave(void**, const void*, size_t) {}
+void arrive(void*, const void**, size_t*) {}
+void forget(std::byte*) {}
+#endif
 
 }  // namespace
 
@@ -50,8 +78,7 @@ dmoerm_enter_fibre:
 )");
 extern "C" void dmoerm_enter_fibre();
 
-void Fibre::start(const std::function<void()>& body) {
-  body_ = &body;
+void Fibre::prepare() {
   auto** top = reinterpret_cast<void**>(stack_ + kGuard + kStack);
   // As if it had been suspended at its entry: six registers, the address to return to, and alignment.
   *--top = nullptr;
@@ -66,8 +93,8 @@ void Fibre::start(const std::function<void()>& body) {
   inside_ = top;
 }
 
-void Fibre::resume() { dmoerm_switch_stack(&outside_, inside_); }
-void Fibre::suspend() { dmoerm_switch_stack(&inside_, outside_); }
+void Fibre::go_inside() { dmoerm_switch_stack(&outside_, inside_); }
+void Fibre::go_outside() { dmoerm_switch_stack(&inside_, outside_); }
 
 Fibre::~Fibre() { munmap(stack_, kGuard + kStack); }
 
@@ -83,14 +110,12 @@ Contexts& contexts(void* of) { return *static_cast<Contexts*>(of); }
 
 }  // namespace
 
-void Fibre::start(const std::function<void()>& body) {
-  body_ = &body;
+void Fibre::prepare() {
   if (inside_ == nullptr) inside_ = new Contexts;
   ucontext_t& context = contexts(inside_).inside;
   getcontext(&context);
   context.uc_stack.ss_sp = stack_ + kGuard;
   context.uc_stack.ss_size = kStack;
-  outside_ = this;
   const auto self = reinterpret_cast<uintptr_t>(this);
   makecontext(&context, reinterpret_cast<void (*)()>(+[](unsigned low, unsigned high) {
     enter(reinterpret_cast<Fibre*>(static_cast<uintptr_t>(high) << 32 | low));
@@ -98,8 +123,8 @@ void Fibre::start(const std::function<void()>& body) {
               2, static_cast<unsigned>(self), static_cast<unsigned>(self >> 32));
 }
 
-void Fibre::resume() { swapcontext(&contexts(inside_).outside, &contexts(inside_).inside); }
-void Fibre::suspend() { swapcontext(&contexts(inside_).inside, &contexts(inside_).outside); }
+void Fibre::go_inside() { swapcontext(&contexts(inside_).outside, &contexts(inside_).inside); }
+void Fibre::go_outside() { swapcontext(&contexts(inside_).inside, &contexts(inside_).outside); }
 
 Fibre::~Fibre() {
   delete static_cast<Contexts*>(inside_);
@@ -116,7 +141,28 @@ Fibre::Fibre() {
   mprotect(stack_, kGuard, PROT_NONE);
 }
 
+void Fibre::start(const std::function<void()>& body) {
+  body_ = &body;
+  forget(stack_ + kGuard);
+  prepare();
+}
+
+void Fibre::resume() {
+  void* fake = nullptr;
+  leave(&fake, stack_ + kGuard, kStack);
+  go_inside();
+  arrive(fake, nullptr, nullptr);
+}
+
+void Fibre::suspend() {
+  void* fake = nullptr;
+  leave(&fake, callers_stack_, callers_size_);
+  go_outside();
+  arrive(fake, &callers_stack_, &callers_size_);
+}
+
 void Fibre::enter(Fibre* self) {
+  arrive(nullptr, &self->callers_stack_, &self->callers_size_);
   (*self->body_)();
   self->suspend();  // for good
 }

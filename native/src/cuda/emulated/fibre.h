@@ -22,11 +22,16 @@ class Fibre {
 
  private:
   static void enter(Fibre* self);
+  void prepare();
+  void go_inside();
+  void go_outside();
 
   std::byte* stack_ = nullptr;
-  void* inside_ = nullptr;   ///< stack pointer of the body while it is suspended
-  void* outside_ = nullptr;  ///< stack pointer of the caller
+  void* inside_ = nullptr;   ///< where the body goes on
+  void* outside_ = nullptr;  ///< where the caller goes on
   const std::function<void()>* body_ = nullptr;
+  const void* callers_stack_ = nullptr;  ///< for AddressSanitizer
+  size_t callers_size_ = 0;
 };
 
 }  // namespace dmoerm::cuda::emulated

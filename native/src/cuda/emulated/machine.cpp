@@ -11,10 +11,10 @@ namespace dmoerm::cuda::emulated {
 namespace {
 
 constexpr int16_t kSeveral = -2;
-constexpr int64_t kGranule = 2;        // bytes of shared memory with one trace
-constexpr int64_t kGlobalGranule = 4;  // of device memory
-constexpr uint64_t kHost = 1;          // a writer before any launch
-constexpr int kPoison = 0xff;          // a NaN in every floating-point type
+constexpr int64_t kGranule = 2;             // bytes of shared memory with one trace
+constexpr int64_t kGlobalGranule = 4;       // of device memory
+constexpr uint64_t kHost = 1;               // a writer before any launch
+constexpr uint64_t kPoison = ~uint64_t{0};  // NaNs in every floating-point type
 
 /// Ends a thread; what was wrong has been noted.
 struct Stopped {};
@@ -167,7 +167,7 @@ void Machine::run_block() {
   block_began_ = ++epoch_;
   warp_epochs_.assign(warps, 1);
   arrived_.assign(warps, 0);
-  std::memset(shared_.data(), kPoison, shared_.size() * 8);
+  std::fill(shared_.begin(), shared_.end(), kPoison);
   const std::function<void()> body = [this] {
     try {
       (*kernel_)();
