@@ -210,10 +210,7 @@ class Generator {
           sequence.embedding.empty() ? sequence.prompt->embedding : sequence.embedding;
       embeddings.insert(embeddings.end(), own.begin(), own.end());
     }
-    std::vector<Panel> panels;
-    for (int64_t row = 0; row < rows; row += ops_.panel_rows)
-      panels.push_back(
-          {row, std::min(ops_.panel_rows, rows - row), 0, static_cast<int64_t>(panels.size())});
+    const std::vector<Panel> panels = panels_of({{0, rows}}, ops_.panel_rows);
     const auto end = static_cast<int64_t>(panels.size());
     m_.embeddings.reserve(rows * C, pool_.memory());
     pool_.memory().write(m_.embeddings.data(), embeddings.data(),

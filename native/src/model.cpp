@@ -350,11 +350,7 @@ class Forward {
   }
 
   Rows with_panels(Rows rows) const {
-    for (size_t g = 0; g < rows.groups.size(); ++g)
-      for (int64_t row = 0; row < rows.groups[g].count; row += ops_.panel_rows)
-        rows.panels.push_back({rows.groups[g].begin + row,
-                               std::min(ops_.panel_rows, rows.groups[g].count - row),
-                               static_cast<int64_t>(g), rows.panel_count()});
+    rows.panels = panels_of(rows.groups, ops_.panel_rows);
     return rows;
   }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <vector>
 
+#include "attention_case.h"
 #include "check.h"
 #include "cpu/units.h"
 #include "emulated/amx.h"
@@ -17,6 +18,9 @@
 namespace {
 
 using namespace dmoerm;
+using test::attention_data;
+using test::AttentionCase;
+using test::AttentionData;
 using test::random;
 using test::require;
 using test::require_close;
@@ -53,16 +57,6 @@ void make_exact(std::vector<float>& values) {
     bits &= 0xffff0000u;
     std::memcpy(&value, &bits, 4);
   }
-}
-
-/// Panels of the groups, each its own source.
-std::vector<Panel> panels_of(const std::vector<RowGroup>& groups, int64_t panel_rows) {
-  std::vector<Panel> panels;
-  for (size_t g = 0; g < groups.size(); ++g)
-    for (int64_t row = 0; row < groups[g].count; row += panel_rows)
-      panels.push_back({groups[g].begin + row, std::min(panel_rows, groups[g].count - row),
-                        static_cast<int64_t>(g), static_cast<int64_t>(panels.size())});
-  return panels;
 }
 
 /// The type that LoRA has beside a base of `type`.
@@ -299,32 +293,6 @@ void gated_matches_naive(const Ops& ops, WeightType type, int64_t M, int64_t F, 
   require_all_close(y, want, ops.row_type(next) == RowType::kBF16 ? kBf16Tolerance : kExpTolerance);
 }
 
-struct AttentionCase {
-  AttentionShape shape;
-  int64_t prompt = 0;
-  std::vector<int64_t> candidates;
-};
-
-struct AttentionData {
-  std::vector<float> q, k, v;
-  int64_t rows = 0;
-  std::vector<AttentionSegment> segments;
-};
-
-AttentionData attention_data(const AttentionCase& c) {
-  AttentionData data;
-  data.segments.push_back({0, c.prompt, 0, {{0, c.prompt}}});
-  data.rows = c.prompt;
-  for (const int64_t count : c.candidates) {
-    data.segments.push_back({data.rows, count, c.prompt, {{0, c.prompt}, {data.rows, count}}});
-    data.rows += count;
-  }
-  data.q = random(data.rows * c.shape.heads * c.shape.head_dim, 7);
-  data.k = random(data.rows * c.shape.kv_heads * c.shape.head_dim, 8);
-  data.v = random(data.rows * c.shape.kv_heads * c.shape.head_dim, 9);
-  return data;
-}
-
 std::vector<double> naive_attention(const AttentionCase& c, const AttentionData& data) {
   const auto [H, G, D, scale, window] = c.shape;
   std::vector<double> out(data.rows * H * D);
@@ -386,7 +354,7 @@ void kept_rows_change_no_bit(const Ops& ops, const AttentionCase& c, RowType typ
   for (int64_t step = 0; step < longest; ++step) {
     std::vector<KvSpan> to;
     std::vector<float> k, v;
-    for (size_t i = 1; i < data.segments.size(); ++i) {
+    for (size_t i = c.prompt > 0; i < data.segments.size(); ++i) {
       const AttentionSegment& segment = data.segments[i];
       if (step >= segment.query_count) continue;
       const int64_t row = (segment.query_row + step) * key;
@@ -412,33 +380,14 @@ void shared_prompt_changes_no_bit(const Ops& ops, const AttentionCase& c, RowTyp
   const AttentionData data = attention_data(c);
   const std::vector<float> shared = run_attention(ops, c, data, 2, type);
   const int64_t query = c.shape.heads * c.shape.head_dim;
-  const int64_t key = c.shape.kv_heads * c.shape.head_dim;
-  for (size_t i = 1; i < data.segments.size(); ++i) {
+  for (size_t i = c.prompt > 0; i < data.segments.size(); ++i) {
     const AttentionSegment& segment = data.segments[i];
-    AttentionData alone;
-    alone.rows = c.prompt + segment.query_count;
     // bfloat16 pairs begin with a span: there the prompt stays a node of its own.
-    if (type == RowType::kF32)
-      alone.segments.push_back({0, alone.rows, 0, {{0, alone.rows}}});
-    else
-      alone.segments = {{0, c.prompt, 0, {{0, c.prompt}}},
-                        {c.prompt,
-                         segment.query_count,
-                         c.prompt,
-                         {{0, c.prompt}, {c.prompt, segment.query_count}}}};
-    const auto join = [&](const std::vector<float>& from, int64_t width) {
-      std::vector<float> to(from.begin(), from.begin() + c.prompt * width);
-      const auto own = from.begin() + segment.query_row * width;
-      to.insert(to.end(), own, own + segment.query_count * width);
-      return to;
-    };
-    alone.q = join(data.q, query);
-    alone.k = join(data.k, key);
-    alone.v = join(data.v, key);
+    const AttentionData alone = test::with_own_prompt(c, data, segment, type != RowType::kF32);
     const std::vector<float> out = run_attention(ops, c, alone, 1, type);
     require_same_bits(out.data() + c.prompt * query, shared.data() + segment.query_row * query,
                       segment.query_count * query,
-                      "candidate " + std::to_string(i - 1) + " changed with a shared prompt");
+                      "segment " + std::to_string(i) + " changed with a shared prompt");
   }
 }
 

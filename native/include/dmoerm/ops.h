@@ -11,6 +11,7 @@
 // rows, their number, or the number of threads: rewards are reproducible to the bit because of
 // this, so it is part of each op's contract.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -76,6 +77,16 @@ struct Panel {
   int64_t group = 0;
   int64_t source = 0;  ///< panel of the packed input that holds these rows
 };
+
+/// The panels of groups, each its own source.
+inline std::vector<Panel> panels_of(const std::vector<RowGroup>& groups, int64_t panel_rows) {
+  std::vector<Panel> panels;
+  for (size_t g = 0; g < groups.size(); ++g)
+    for (int64_t row = 0; row < groups[g].count; row += panel_rows)
+      panels.push_back({groups[g].begin + row, std::min(panel_rows, groups[g].count - row),
+                        static_cast<int64_t>(g), static_cast<int64_t>(panels.size())});
+  return panels;
+}
 
 /// Activations (T,K) in panels of `Ops::panel_rows` rows, in the unit's layout; rows beyond a
 /// panel's count mean nothing.

@@ -211,10 +211,7 @@ void LearnedModel::pack_embedding() {
 }
 
 void LearnedModel::product(float* y, const float* x, int64_t T, const Matrix& w) {
-  std::vector<Panel> panels;
-  for (int64_t row = 0; row < T; row += ops.panel_rows)
-    panels.push_back(
-        {row, std::min(ops.panel_rows, T - row), 0, static_cast<int64_t>(panels.size())});
+  const std::vector<Panel> panels = panels_of({{0, T}}, ops.panel_rows);
   const auto count = static_cast<int64_t>(panels.size());
   ops.pack_rows(packed_rows, ops.row_type(options.weight_type), x, w.K, panels, 0, count, {},
                 scratch, pool);

@@ -74,7 +74,7 @@ void Network::backward(const Layout& layout, Buffer<float>& dhidden, int64_t fir
 void Network::lay_out(const Layout& layout) {
   layout_ = &layout;
   all_ = layout.plan.rows;
-  add_panels(all_);
+  all_.panels = panels_of(all_.groups, ops_.panel_rows);
   learned_ = Rows{};
   const int64_t begin = layout.first_learned;
   // Groups keep their numbers: those of the trunk have no learned rows.
@@ -88,7 +88,7 @@ void Network::lay_out(const Layout& layout) {
     segment.query_row -= begin;
     learned_.segments.push_back(segment);
   }
-  add_panels(learned_);
+  learned_.panels = panels_of(learned_.groups, ops_.panel_rows);
   rope_.reserve(c_, layout.plan.longest);
   const int64_t half = c_.head_dim / 2;
   minus_sines_.resize(layout.plan.longest * half);
@@ -98,14 +98,6 @@ void Network::lay_out(const Layout& layout) {
 AttentionShape Network::attention_shape(int64_t l) const {
   return {c_.head_count, c_.kv_head_count, c_.head_dim,
           1.0f / std::sqrt(static_cast<float>(c_.head_dim)), c_.sliding_windows[l]};
-}
-
-void Network::add_panels(Rows& rows) const {
-  for (size_t g = 0; g < rows.groups.size(); ++g)
-    for (int64_t row = 0; row < rows.groups[g].count; row += ops_.panel_rows)
-      rows.panels.push_back({rows.groups[g].begin + row,
-                             std::min(ops_.panel_rows, rows.groups[g].count - row),
-                             static_cast<int64_t>(g), rows.panel_count()});
 }
 
 // ---- forward ------------------------------------------------------------------------------------
@@ -371,7 +363,7 @@ void Network::outer_product(Parameter& parameter, const float* dy, int64_t N, co
   gradients_.transpose(turned_too_.data(), x, T, K, pool_);
   Rows rows;
   rows.groups.push_back({0, N});
-  add_panels(rows);
+  rows.panels = panels_of(rows.groups, ops_.panel_rows);
   ops_.pack_rows(input_too_, type_, turned_.data(), T, rows.panels, 0, rows.panel_count(), {},
                  scratch_, pool_);
   ops_.pack_matrix(turned_matrix_, turned_too_.data(), K, T, weights_.type, pool_);

@@ -100,7 +100,6 @@ class Network {
                         int64_t K);
   void keep_rows(Buffer<float>& out, const float* x, int64_t width);
   AttentionShape attention_shape(int64_t l) const;
-  void add_panels(Rows& rows) const;
   void pack(PackedRows& out, const Rows& rows, const float* x, int64_t K);
 
   const LearnedBase& base_;

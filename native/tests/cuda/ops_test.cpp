@@ -10,6 +10,7 @@
 #include <sstream>
 #include <vector>
 
+#include "attention_case.h"
 #include "check.h"
 #include "cuda/backend.h"
 #ifdef DMOERM_CUDA_EMULATED
@@ -19,6 +20,9 @@
 namespace {
 
 using namespace dmoerm;
+using test::attention_data;
+using test::AttentionCase;
+using test::AttentionData;
 using test::random;
 using test::require;
 
@@ -66,15 +70,6 @@ void require_all_close(const std::vector<float>& got, const std::vector<float>& 
 
 void require_same_bits(const float* a, const float* b, int64_t count, const std::string& what) {
   require(std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0, what);
-}
-
-std::vector<Panel> panels_of(const std::vector<RowGroup>& groups, int64_t panel_rows) {
-  std::vector<Panel> panels;
-  for (size_t g = 0; g < groups.size(); ++g)
-    for (int64_t row = 0; row < groups[g].count; row += panel_rows)
-      panels.push_back({groups[g].begin + row, std::min(panel_rows, groups[g].count - row),
-                        static_cast<int64_t>(g), static_cast<int64_t>(panels.size())});
-  return panels;
 }
 
 /// An MLP's or projection's product with everything in it.
@@ -273,32 +268,6 @@ void test_products() {
 
 // ---- attention ----
 
-struct AttentionCase {
-  AttentionShape shape;
-  int64_t prompt = 0;
-  std::vector<int64_t> candidates;
-};
-
-struct AttentionData {
-  std::vector<float> q, k, v;
-  int64_t rows = 0;
-  std::vector<AttentionSegment> segments;
-};
-
-AttentionData attention_data(const AttentionCase& c) {
-  AttentionData data;
-  if (c.prompt > 0) data.segments.push_back({0, c.prompt, 0, {{0, c.prompt}}});
-  data.rows = c.prompt;
-  for (const int64_t count : c.candidates) {
-    data.segments.push_back({data.rows, count, c.prompt, {{0, c.prompt}, {data.rows, count}}});
-    data.rows += count;
-  }
-  data.q = random(data.rows * c.shape.heads * c.shape.head_dim, 7);
-  data.k = random(data.rows * c.shape.kv_heads * c.shape.head_dim, 8);
-  data.v = random(data.rows * c.shape.kv_heads * c.shape.head_dim, 9);
-  return data;
-}
-
 std::vector<float> attend(const AttentionCase& c, const AttentionData& data, RowType type) {
   const Buffer<float> q = gpu().upload(data.q), k = gpu().upload(data.k), v = gpu().upload(data.v);
   Buffer<float> out = gpu().upload(std::vector<float>(data.q.size()));
@@ -321,21 +290,9 @@ void sharing_changes_no_bit(const AttentionCase& c, RowType type) {
   const AttentionData data = attention_data(c);
   const std::vector<float> shared = attend(c, data, type);
   const int64_t query = c.shape.heads * c.shape.head_dim;
-  const int64_t key = c.shape.kv_heads * c.shape.head_dim;
   for (const AttentionSegment& segment : data.segments) {
     if (segment.position == 0) continue;
-    AttentionData alone;
-    alone.rows = c.prompt + segment.query_count;
-    alone.segments.push_back({0, alone.rows, 0, {{0, alone.rows}}});
-    const auto join = [&](const std::vector<float>& from, int64_t width) {
-      std::vector<float> to(from.begin(), from.begin() + c.prompt * width);
-      const auto own = from.begin() + segment.query_row * width;
-      to.insert(to.end(), own, own + segment.query_count * width);
-      return to;
-    };
-    alone.q = join(data.q, query);
-    alone.k = join(data.k, key);
-    alone.v = join(data.v, key);
+    const AttentionData alone = test::with_own_prompt(c, data, segment, false);
     const std::vector<float> out = attend(c, alone, type);
     require_same_bits(out.data() + c.prompt * query, shared.data() + segment.query_row * query,
                       segment.query_count * query, "a candidate changed with a shared prompt");

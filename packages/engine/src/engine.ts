@@ -1,8 +1,7 @@
-import { DmoermError } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter } from '@dmoerm/weights';
-import { fromNativeError } from './errors';
 import { loadAddon } from './load';
-import type { NativeCancellable, NativeEngine } from './native';
+import type { NativeEngine } from './native';
+import { cancellable, guard } from './native-call';
 import { toNativeBatch, toNativeModel, toNativeTask } from './to-native';
 
 /** How the K experts of a task share the base pass (ARCHITECTURE, "Sharing plans"). */
@@ -236,30 +235,4 @@ class NativeBackedEngine implements GeneratingEngine {
   async [Symbol.asyncDispose](): Promise<void> {
     await guard(() => this.native.dispose());
   }
-}
-
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw fromNativeError(error);
-  }
-}
-
-/** Begins work that `signal` ends. */
-async function cancellable<T>(
-  begin: () => NativeCancellable<T>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  if (signal?.aborted)
-    throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the call was cancelled' });
-  return guard(async () => {
-    const { promise, cancel } = begin();
-    signal?.addEventListener('abort', cancel, { once: true });
-    try {
-      return await promise;
-    } finally {
-      signal?.removeEventListener('abort', cancel);
-    }
-  });
 }

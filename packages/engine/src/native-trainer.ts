@@ -1,6 +1,6 @@
 /** The bridge to the trainer of native/addon; as native.ts, field names and order equal those in convert_trainer.cpp. */
 
-import type { NativeBatch, NativeLora, NativeModel, NativeTask } from './native';
+import type { NativeBatch, NativeCancellable, NativeLora, NativeModel, NativeTask } from './native';
 
 /** LoRA to be learned on one linear layer. */
 export interface NativeLoraShape {
@@ -98,9 +98,9 @@ export interface NativeTrainer {
     readonly field: NativeField;
     readonly values: Float32Array;
   }): Promise<void>;
-  pass(pass: NativePass): { promise: Promise<NativeLoss[]>; cancel: () => void };
+  pass(pass: NativePass): NativeCancellable<NativeLoss[]>;
   /** Resolves to the length of the gradient. */
   update(step: NativeStep): Promise<number>;
-  trunk(batch: NativeBatch): { promise: Promise<Float32Array>; cancel: () => void };
+  trunk(batch: NativeBatch): NativeCancellable<Float32Array>;
   dispose(): Promise<void>;
 }

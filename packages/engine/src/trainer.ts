@@ -1,8 +1,7 @@
-import { DmoermError } from '@dmoerm/core';
 import type { BaseModel, LoraAdapter, LoraTarget } from '@dmoerm/weights';
 import type { EngineOptions, SharingPlan } from './engine';
-import { fromNativeError } from './errors';
 import { loadAddon } from './load';
+import { cancellable, guard } from './native-call';
 import type { NativeField, NativeTrainer } from './native-trainer';
 import { toNativeAdapterFiles, toNativeModel } from './to-native';
 
@@ -207,30 +206,5 @@ class NativeBackedTrainer implements Trainer {
       trunk: trunk ?? new Float32Array(0),
     }));
     return cancellable(() => this.native.pass({ learn, seed, batches: native }), signal);
-  }
-}
-
-async function cancellable<T>(
-  begin: () => { promise: Promise<T>; cancel: () => void },
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  if (signal?.aborted)
-    throw new DmoermError({ code: 'CANCELLED', reason: 'CANCELLED', message: 'the pass was cancelled' });
-  return guard(async () => {
-    const { promise, cancel } = begin();
-    signal?.addEventListener('abort', cancel, { once: true });
-    try {
-      return await promise;
-    } finally {
-      signal?.removeEventListener('abort', cancel);
-    }
-  });
-}
-
-async function guard<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw fromNativeError(error);
   }
 }
