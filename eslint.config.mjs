@@ -1,5 +1,6 @@
 // Types, directions between layers (ARCHITECTURE.md), and who alone may touch what.
 import nx from '@nx/eslint-plugin';
+import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 const LAYERS = ['contract', 'native', 'base', 'platform', 'model', 'library', 'service', 'edge'];
@@ -42,7 +43,7 @@ export default tseslint.config(
     ],
   },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     extends: [...tseslint.configs.recommendedTypeChecked],
     plugins: { '@nx': nx },
     languageOptions: {
@@ -72,6 +73,10 @@ export default tseslint.config(
       ],
       ...restricted(GRPC, NATIVE, TESTING),
     },
+  },
+  {
+    files: ['apps/playground/**/*.{ts,tsx}'],
+    extends: [reactHooks.configs.flat.recommended],
   },
   { files: ['packages/rpc/**/*.ts'], rules: restricted(NATIVE, TESTING) },
   { files: ['packages/engine/**/*.ts'], rules: restricted(GRPC, TESTING) },

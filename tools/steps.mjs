@@ -30,8 +30,9 @@ export function step(label, command, args, options = {}) {
  * something is missing.
  */
 export function build({ native = true } = {}) {
-  if (Number(process.versions.node.split('.')[0]) < 20)
-    stop(`node ${process.version} is too old; 20 or later is needed`);
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    stop(`node ${process.version} is too old; 20.19 or later is needed`);
   for (const [tool, remedy] of [
     ['cmake', 'Debian, Ubuntu: apt-get install cmake; Fedora: dnf install cmake; macOS: brew install cmake'],
     [
@@ -46,6 +47,7 @@ export function build({ native = true } = {}) {
   if (native) must(step('building the native engine', 'npm', ['run', 'build', '-w', 'native']));
   must(step('generating protos', 'npm', ['run', 'generate', '-w', 'protos']));
   must(step('compiling', 'npx', ['tsc', '-b', ...PROJECTS]));
+  must(step('building the playground', 'npx', ['nx', 'run', '@dmoerm/playground:build']));
 }
 
 const PROJECTS = [

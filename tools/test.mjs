@@ -55,6 +55,9 @@ const emulated = engineSpecs(
 passed += emulated.passed;
 failed += emulated.failed;
 
+// Before the rooms: a test runs the Python that the playground gives to copy.
+const venv = pythonVenv();
+
 const rooms = ['packages', 'services', 'apps'].flatMap((folder) =>
   readdirSync(`${ROOT}/${folder}`).map((name) => `${folder}/${name}`),
 );
@@ -74,17 +77,16 @@ for (const room of [...rooms, 'bench', 'deploy', 'e2e'].filter((one) => hasSpecs
   }
 }
 
-python();
+if (venv !== null) python(venv);
 
 if (skipped > 0) process.stdout.write(`${skipped} skipped\n`);
 process.stdout.write(`${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
-/** The Python client in a venv of its own. */
-function python() {
+/** A venv with the Python client; null, with the reason printed, if there is none. */
+function pythonVenv() {
   const room = `${ROOT}/clients/python`;
   const venv = `${room}/.venv`;
-  const missing = (what) => process.stdout.write(`skipped: clients/python (${what})\n`);
   const version = spawnSync(
     'python3',
     ['-c', 'import sys, venv, ensurepip; print(sys.version_info >= (3, 10))'],
@@ -92,19 +94,23 @@ function python() {
       encoding: 'utf8',
     },
   );
-  if (version.status !== 0 || version.stdout.trim() !== 'True')
-    return missing('no python3 of 3.10 or later with venv; Debian: apt-get install python3-venv');
+  if (version.status !== 0 || version.stdout.trim() !== 'True') {
+    process.stdout.write(
+      'skipped: clients/python (no python3 of 3.10 or later with venv; Debian: apt-get install python3-venv)\n',
+    );
+    return null;
+  }
+  const pip = ['install', '-q', '-r', `${room}/requirements-dev.txt`, '-e', room];
   const installed =
     step('installing Python packages', 'python3', ['-m', 'venv', venv]).ok &&
-    step('  into the venv', `${venv}/bin/pip`, [
-      'install',
-      '-q',
-      '-r',
-      `${room}/requirements-dev.txt`,
-      '-e',
-      room,
-    ]).ok;
-  if (!installed) return void failed++;
+    step('  into the venv', `${venv}/bin/pip`, pip).ok;
+  if (!installed) failed++;
+  return installed ? venv : null;
+}
+
+/** Everything of the Python client. */
+function python(venv) {
+  const room = `${ROOT}/clients/python`;
   const options = { cwd: room };
   check('clients/python lint', `${venv}/bin/ruff`, ['check', 'src', 'tests'], options);
   check('clients/python format', `${venv}/bin/ruff`, ['format', '--check', 'src', 'tests'], options);

@@ -23,6 +23,10 @@ export interface StudyRun {
 
 /** Longest conversation, prompts per task, source and capability in training (a third in validation), and in the test. */
 export const SIZE = { maxTokens: 512, trainPrompts: 120, testPrompts: 250 };
+/** Epochs over the training pairs; the plan `full`, of which one costs about an hour, gets one. */
+function epochs(name: RunName): number {
+  return name === 'linear_probe' ? 0 : name === 'full' ? 1 : 2;
+}
 /** Layers of the plan `top_layers`, of 30: also of the single reward model and the probe. */
 export const TOP_LAYERS = 6;
 
@@ -100,7 +104,7 @@ export function studyRecipe({ name, seed }: StudyRun, data: string, folder: stri
       dropout: 0.05,
       targets: name === 'readout' ? ['q_proj', 'k_proj', 'v_proj', 'o_proj'] : ['q_proj', 'v_proj'],
     },
-    phase2: { learning_rate: 2e-4, epochs: name === 'linear_probe' ? 0 : 2 },
+    phase2: { learning_rate: 2e-4, epochs: epochs(name) },
     router: { fallback: single ? 'any' : 'chat' },
     tasks: single ? ONE : TASKS,
   };
