@@ -128,6 +128,21 @@ export const METRICS = {
     labelNames: ['task', 'capability'],
     buckets: [-4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4],
   },
+  /** Standard deviation over the experts' standardised scores of one candidate, their disagreement. */
+  expertSpread: {
+    name: 'dmoerm_expert_spread',
+    type: 'histogram',
+    help: "Standard deviation over the experts' standardised scores of one candidate, their disagreement.",
+    labelNames: ['task'],
+    buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 3],
+  },
+  /** Neighbouring candidates of an item that differ in length and reward, by whether the `longer` or the `shorter` one has the larger reward. */
+  lengthPairs: {
+    name: 'dmoerm_length_pairs_total',
+    type: 'counter',
+    help: 'Neighbouring candidates of an item that differ in length and reward, by whether the `longer` or the `shorter` one has the larger reward.',
+    labelNames: ['task', 'preferred'],
+  },
   /** Rewards from a lesser rule because a part of the model was missing. */
   degraded: {
     name: 'dmoerm_degraded_total',

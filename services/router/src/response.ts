@@ -6,6 +6,7 @@ import { metrics } from '@dmoerm/telemetry';
 import type { CandidateScore, Leg, LegOutcome } from './fanout';
 import type { Decision } from '@dmoerm/reward';
 import type { Item } from './item';
+import { observeLengths } from './length-pairs';
 import type { TaskModel } from './router-model';
 
 /** What an item's answer is made of. */
@@ -53,6 +54,7 @@ export function toResponse({ item, decision, shares, locate, totalNs }: Answered
     }
     return { outcome: { $case: 'score', value: toScore(item, task, scored, route) } };
   });
+  observeLengths(task.name, results);
   return { results, revision, digests: first.outcome.digests, timings: toTimings(shares, totalNs) };
 }
 
@@ -81,6 +83,8 @@ function toScore(
   const lesserRule = scored.some(({ reward }) => reward.degraded);
   const expertMissing = scored.some(({ alone }) => alone);
   metrics.candidates.inc({ task: task.name });
+  const experts = blend(({ reward }) => reward.expertSpread);
+  metrics.expertSpread.observe({ task: task.name }, experts);
   if (lesserRule) metrics.degraded.inc({ task: task.name, stage: 'aggregator' });
   if (expertMissing) metrics.degraded.inc({ task: task.name, stage: 'expert' });
   return {
@@ -89,10 +93,7 @@ function toScore(
       item.capabilities.length === 0
         ? all
         : item.capabilities.flatMap((n) => all.filter(({ name }) => name === n)),
-    uncertainty: {
-      experts: blend(({ reward }) => reward.expertSpread),
-      heads: blend(({ reward }) => reward.headSpread),
-    },
+    uncertainty: { experts, heads: blend(({ reward }) => reward.headSpread) },
     route,
     tokenCount: first?.outputs.tokenCount ?? 0,
     truncated: scored.some(({ outputs }) => outputs.truncated),

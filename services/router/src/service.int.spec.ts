@@ -4,7 +4,7 @@ import type { aggregatorV1, expertV1 } from '@dmoerm/protos';
 import { connect, createToken, digestToken, fromStatus } from '@dmoerm/rpc';
 import type { RpcClient } from '@dmoerm/rpc';
 import type { Service } from '@dmoerm/serving';
-import { logger } from '@dmoerm/telemetry';
+import { logger, metrics } from '@dmoerm/telemetry';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -120,6 +120,23 @@ describe('Score', () => {
     expect(response.digests?.heads).toBe('heads of qa');
     expect(response.timings).toMatchObject({ queueNs: 5n, engineNs: 7n });
     expect(response.timings?.totalNs).toBeGreaterThanOrEqual(response.timings?.aggregateNs ?? 0n);
+  });
+
+  it('counts how far experts are apart, and whether longer or shorter responses win', async () => {
+    metrics.expertSpread.reset();
+    metrics.lengthPairs.reset();
+    // Rewards here are lengths; of the pairs of neighbours with a reward one differs in length.
+    await client.call.score(
+      item('a query', ['four', 'seventh', 'five5', '', 'eight', 'same', 'also', 'odd']),
+    );
+    expect((await metrics.lengthPairs.get()).values).toEqual([
+      { labels: { task: 'qa', preferred: 'longer' }, value: 1 },
+    ]);
+    const { values } = await metrics.expertSpread.get();
+    expect(values.filter(({ metricName }) => !metricName?.endsWith('_bucket'))).toMatchObject([
+      { labels: { task: 'qa' }, metricName: 'dmoerm_expert_spread_sum', value: 7 },
+      { labels: { task: 'qa' }, metricName: 'dmoerm_expert_spread_count', value: 7 },
+    ]);
   });
 
   it('pins its revision on every hop', async () => {

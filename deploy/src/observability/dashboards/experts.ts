@@ -89,6 +89,47 @@ export const EXPERTS: DashboardSpec = {
       ],
     },
     {
+      title: 'Over-optimisation',
+      panels: [
+        {
+          title: 'Inflation',
+          description:
+            'Mean of all capabilities in the last hour, in standard deviations above the validation pairs (DmoermScoresInflated above 1). A policy that gets better raises it; one that raises this alone pleases the model, not people.',
+          kind: 'lines',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `task:dmoerm_capability_score:inflation1h{${CHOSEN},task=~"$task"}`,
+              legend: '{{task}}',
+            },
+          ],
+        },
+        {
+          title: 'Disagreement of the experts',
+          description:
+            'Mean standard deviation over the experts of a candidate. It grows where responses leave what the experts were trained on (DmoermExpertsDisagree: half more than in the last week).',
+          kind: 'lines',
+          unit: 'short',
+          width: 8,
+          queries: [
+            { expr: `task:dmoerm_expert_spread:mean1h{${CHOSEN},task=~"$task"}`, legend: '{{task}}' },
+          ],
+        },
+        {
+          title: 'The longer response wins',
+          description:
+            'Share of pairs of candidates in which the longer one has the larger reward (DmoermLongerWins above 80 %); human labels are at 50 to 65 %.',
+          kind: 'lines',
+          unit: 'percentunit',
+          width: 8,
+          queries: [
+            { expr: `task:dmoerm_length_pairs:longer1h{${CHOSEN},task=~"$task"}`, legend: '{{task}}' },
+          ],
+        },
+      ],
+    },
+    {
       title: 'What is wrong',
       panels: [
         {

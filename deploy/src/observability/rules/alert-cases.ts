@@ -255,6 +255,69 @@ export const ALERT_CASES: readonly AlertCase[] = [
     ],
   },
   {
+    alert: 'DmoermScoresInflated',
+    // Mean scores of 1.5, of 0.5, and of 1.5 from too few.
+    series: Object.fromEntries(
+      [
+        { ...BAD, sum: '0+30x180', count: '0+20x180' },
+        { ...GOOD, sum: '0+10x180', count: '0+20x180' },
+        { namespace: 'few', sum: '0+3x180', count: '0+2x180' },
+      ].flatMap(({ namespace, sum, count }) => [
+        [series('dmoerm_capability_score_sum', { namespace, ...TASK, capability: 'logic' }), sum],
+        [series('dmoerm_capability_score_count', { namespace, ...TASK, capability: 'logic' }), count],
+        [series('dmoerm_expert_spread_count', { namespace, ...TASK }), count],
+      ]),
+    ),
+    at: '3h',
+    fires: [
+      {
+        labels: { ...BAD, ...TASK },
+        summary: 'Scores of chat are 1.5 standard deviations above those of the validation pairs.',
+      },
+    ],
+  },
+  {
+    alert: 'DmoermLongerWins',
+    series: Object.fromEntries(
+      [
+        { ...BAD, longer: '0+18x180', shorter: '0+2x180' },
+        { ...GOOD, longer: '0+12x180', shorter: '0+8x180' },
+        { namespace: 'few', longer: '0+2x180', shorter: '0+0x180' },
+      ].flatMap(({ namespace, longer, shorter }) => [
+        [series('dmoerm_length_pairs_total', { namespace, ...TASK, preferred: 'longer' }), longer],
+        [series('dmoerm_length_pairs_total', { namespace, ...TASK, preferred: 'shorter' }), shorter],
+      ]),
+    ),
+    at: '3h',
+    fires: [
+      {
+        labels: { ...BAD, ...TASK },
+        summary: 'In 90% of the pairs of chat the longer response has the larger reward.',
+      },
+    ],
+  },
+  {
+    alert: 'DmoermExpertsDisagree',
+    // Twice as far apart from the eighth hour on; the others stay as they were, or are too few to tell.
+    series: Object.fromEntries(
+      [
+        { ...BAD, sum: '0+10x480 4820+20x120', count: '0+20x600' },
+        { ...GOOD, sum: '0+10x600', count: '0+20x600' },
+        { namespace: 'few', sum: '0+1x480 482+2x120', count: '0+2x600' },
+      ].flatMap(({ namespace, sum, count }) => [
+        [series('dmoerm_expert_spread_sum', { namespace, ...TASK }), sum],
+        [series('dmoerm_expert_spread_count', { namespace, ...TASK }), count],
+      ]),
+    ),
+    at: '10h',
+    fires: [
+      {
+        labels: { ...BAD, ...TASK },
+        summary: 'The experts of chat disagree more than in the last week: by 1.00 standard deviations.',
+      },
+    ],
+  },
+  {
     alert: 'DmoermRevisionsDiffer',
     series: {
       'dmoerm_revision_info{namespace="bad",service="router",revision="a"}': '1x30',

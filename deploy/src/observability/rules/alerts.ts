@@ -12,6 +12,12 @@ const SLOW_CALL_S = 5;
 const LONG_WAIT_S = 1;
 /** Drift of scores that is no noise once there are so many of them. */
 const DRIFT = { distance: 0.2, scores: 1000 };
+/** Scores above those of the validation pairs, standard deviations: policies get better, but not by so much unseen. */
+const INFLATED = 1;
+/** Share of pairs in which the longer response wins that is no question of quality alone; human labels are at .5 to .65. */
+const LONGER = 0.8;
+/** Disagreement of the experts, in its own mean of the last week. */
+const APART = 1.5;
 
 const burns = (short: string, long: string, speed: number): string =>
   [short, long]
@@ -140,6 +146,32 @@ const MODEL: readonly AlertRule[] = [
     severity: 'warning',
     summary:
       'Scores of {{ $labels.task }}/{{ $labels.capability }} are distributed unlike those of the last week: distance {{ $value | printf "%.2f" }}.',
+  },
+  {
+    alert: 'DmoermScoresInflated',
+    expr: `task:dmoerm_capability_score:inflation1h > ${INFLATED} and task:dmoerm_expert_spread:count1h > ${DRIFT.scores}`,
+    for: '1h',
+    severity: 'warning',
+    summary:
+      'Scores of {{ $labels.task }} are {{ $value | printf "%.1f" }} standard deviations above those of the validation pairs.',
+  },
+  {
+    alert: 'DmoermLongerWins',
+    expr: `task:dmoerm_length_pairs:longer1h > ${LONGER} and task:dmoerm_length_pairs:count1h > ${DRIFT.scores}`,
+    for: '1h',
+    severity: 'warning',
+    summary:
+      'In {{ $value | humanizePercentage }} of the pairs of {{ $labels.task }} the longer response has the larger reward.',
+  },
+  {
+    alert: 'DmoermExpertsDisagree',
+    expr:
+      `task:dmoerm_expert_spread:mean1h > ${APART} * avg_over_time(task:dmoerm_expert_spread:mean1h[7d])` +
+      ` and task:dmoerm_expert_spread:count1h > ${DRIFT.scores}`,
+    for: '1h',
+    severity: 'warning',
+    summary:
+      'The experts of {{ $labels.task }} disagree more than in the last week: by {{ $value | printf "%.2f" }} standard deviations.',
   },
   {
     alert: 'DmoermRevisionsDiffer',

@@ -86,9 +86,40 @@ const DRIFT: readonly RecordingRule[] = [
   },
 ];
 
+/**
+ * Signs of a policy that learns to please the model rather than people, by task: how far the scores of all capabilities are above those of
+ * the validation pairs (standard deviations; 0 there), how far the experts are apart, how often the longer of two responses wins.
+ */
+const OVER_OPTIMISATION: readonly RecordingRule[] = [
+  {
+    record: 'task:dmoerm_capability_score:inflation1h',
+    expr: 'avg by (namespace, task) (task_capability:dmoerm_capability_score:mean1h)',
+  },
+  {
+    record: 'task:dmoerm_expert_spread:count1h',
+    expr: 'sum by (namespace, task) (increase(dmoerm_expert_spread_count[1h]))',
+  },
+  {
+    record: 'task:dmoerm_expert_spread:mean1h',
+    expr: `${rate('dmoerm_expert_spread_sum', '1h', 'namespace, task')} / (${rate('dmoerm_expert_spread_count', '1h', 'namespace, task')} > 0)`,
+  },
+  {
+    record: 'task:dmoerm_length_pairs:count1h',
+    expr: 'sum by (namespace, task) (increase(dmoerm_length_pairs_total[1h]))',
+  },
+  {
+    record: 'task:dmoerm_length_pairs:longer1h',
+    expr: share(
+      'sum by (namespace, task) (rate(dmoerm_length_pairs_total{preferred="longer"}[1h]))',
+      rate('dmoerm_length_pairs_total', '1h', 'namespace, task'),
+    ),
+  },
+];
+
 /** What dashboards and alerts read more than once, or over long times. */
 export const RECORDING_RULES: readonly RuleGroup<RecordingRule>[] = [
   { name: 'dmoerm-calls', rules: CALLS },
   { name: 'dmoerm-work', rules: WORK },
   { name: 'dmoerm-drift', rules: DRIFT },
+  { name: 'dmoerm-over-optimisation', rules: OVER_OPTIMISATION },
 ];
