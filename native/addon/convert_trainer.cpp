@@ -33,7 +33,8 @@ TrainBatch to_train_batch(const Napi::Object& dto) {
                       static_cast<float>(number(pair, "target")),
                       static_cast<float>(number(pair, "weight"))};
   });
-  batch.token_weight = static_cast<float>(number(dto, "tokenWeight"));
+  batch.token_weights =
+      typed<float>(dto.Get("tokenWeights"), napi_float32_array, dto, "tokenWeights");
   batch.trunk = typed<float>(dto.Get("trunk"), napi_float32_array, dto, "trunk");
   return batch;
 }
@@ -98,6 +99,7 @@ Napi::Value from_losses(Napi::Env env, const std::vector<BatchLoss>& losses) {
     Napi::Object one = Napi::Object::New(env);
     one.Set("pairLoss", losses[i].pair_loss);
     one.Set("tokenLoss", losses[i].token_loss);
+    one.Set("tokenLogProbs", float_array(env, losses[i].token_logprobs));
     one.Set("scores", float_array(env, losses[i].scores));
     one.Set("embeddings", float_array(env, losses[i].embeddings));
     out.Set(i, one);

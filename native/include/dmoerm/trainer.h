@@ -54,8 +54,9 @@ struct PairTarget {
 struct TrainBatch {
   Batch batch;
   std::vector<PairTarget> pairs;
-  /// Times the negative log-likelihood of each candidate token but the first; 0: not a language model.
-  float token_weight = 0;
+  /// Times the negative log-likelihood of each candidate token, candidate after candidate; 0: it is not asked for, and
+  /// must be where nothing comes before it. Empty: not a language model.
+  std::vector<float> token_weights;
   /// (rows, C) that enter the fork layer, by prompt and then its candidates, as `trunk` gives them; empty: computed.
   std::vector<float> trunk;
 };
@@ -64,6 +65,8 @@ struct TrainBatch {
 struct BatchLoss {
   double pair_loss = 0;
   double token_loss = 0;
+  /// Of the tokens that were asked for, ln p; 0 for the others. As many as weights.
+  std::vector<float> token_logprobs;
   std::vector<float> scores;      ///< (N)
   std::vector<float> embeddings;  ///< (N,C)
 };

@@ -71,6 +71,27 @@ void check_trunk(const TrainBatch& one, const TrainerOptions& options, const Mod
            "per token of each prompt and candidate");
 }
 
+void check_token_weights(const TrainBatch& one, const TrainerOptions& options,
+                         const std::string& field) {
+  const std::vector<float>& weights = one.token_weights;
+  if (weights.empty()) return;
+  const auto bad = [&](const char* message) {
+    refuse("BAD_TOKEN_WEIGHT", field + ".token_weights", message);
+  };
+  if (options.plan == PlanType::kReadout)
+    bad("the plan readout changes no token of a candidate: there is nothing to learn of them");
+  size_t first = 0;
+  for (const Candidate& candidate : one.batch.candidates) {
+    if (first < weights.size() && weights[first] != 0 &&
+        one.batch.prompts[candidate.prompt].empty())
+      bad("nothing comes before a candidate's first token: without a prompt its weight is 0");
+    first += candidate.tokens.size();
+  }
+  if (first != weights.size()) bad("there is one weight for each token of the candidates");
+  for (const float weight : weights)
+    if (!std::isfinite(weight)) bad("weights of tokens are finite");
+}
+
 }  // namespace
 
 void check_batches(const std::vector<TrainBatch>& batches, const TrainerOptions& options,
@@ -89,10 +110,7 @@ void check_batches(const std::vector<TrainBatch>& batches, const TrainerOptions&
           !std::isfinite(pair.weight))
         refuse("BAD_PAIR", field + ".pairs",
                "a pair names two candidates of its batch, a target in [0, 1] and a finite weight");
-    if (!std::isfinite(one.token_weight) || (one.token_weight != 0 && !options.train_base))
-      refuse("BAD_TOKEN_WEIGHT", field + ".token_weight",
-             "next tokens are learned by the base: their weight is finite, and 0 unless the base "
-             "is trained");
+    check_token_weights(one, options, field);
     check_trunk(one, options, config, field, !batches.front().trunk.empty());
   }
 }

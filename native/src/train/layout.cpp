@@ -5,6 +5,26 @@
 
 namespace dmoerm::train {
 
+namespace {
+
+/// Tokens of a candidate that are asked for: each is told by the row before it, the first by the prompt's last one.
+void add_targets(std::vector<TokenTarget>& targets, const PlanNode& prompt, const PlanNode& node,
+                 const TrainBatch& batch, size_t i, size_t c) {
+  int64_t first = 0;
+  for (size_t before = 0; before < c; ++before)
+    first += static_cast<int64_t>(batch.batch.candidates[before].tokens.size());
+  const std::vector<int32_t>& tokens = batch.batch.candidates[c].tokens;
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    const int64_t index = first + static_cast<int64_t>(t);
+    if (batch.token_weights[index] == 0) continue;
+    const KvSpan& span = (t == 0 ? prompt : node).spans.back();
+    const int64_t row = t == 0 ? span.row + span.count - 1 : span.row + static_cast<int64_t>(t) - 1;
+    targets.push_back({row, tokens[t], static_cast<int64_t>(i), index});
+  }
+}
+
+}  // namespace
+
 Laid lay_out(const std::vector<TrainBatch>& batches, uint64_t seed, const TrainerOptions& options,
              const std::vector<LearnedAdapter>& adapters) {
   Laid laid;
@@ -45,10 +65,8 @@ Laid lay_out(const std::vector<TrainBatch>& batches, uint64_t seed, const Traine
         if (!here) prompt = builder.add({}, batch.prompts[p]);
         here = true;
         nodes[i][c] = builder.add(prompt, candidate.tokens);
-        if (batches[i].token_weight == 0) continue;
-        const KvSpan& span = nodes[i][c].spans.back();
-        for (int64_t t = 0; t + 1 < span.count; ++t)
-          laid.targets.push_back({span.row + t, candidate.tokens[t + 1], static_cast<int64_t>(i)});
+        if (!batches[i].token_weights.empty())
+          add_targets(laid.targets, prompt, nodes[i][c], batches[i], i, c);
       }
     }
     if (!readout) close(&adapters[batch.task], seed);

@@ -10,9 +10,10 @@ namespace dmoerm::train {
 
 /// Next-token targets of a batch's candidates.
 struct TokenTarget {
-  int64_t row;
+  int64_t row;  ///< whose hidden state predicts it
   int32_t token;
   int64_t batch;
+  int64_t index;  ///< among the tokens of the batch's candidates
 };
 
 /// A training pass laid out: its rows, and where each batch's candidates are pooled.

@@ -22,7 +22,7 @@ double pair_loss(const std::vector<PairTarget>& pairs, const std::vector<float>&
   return loss;
 }
 
-double token_loss(float* logits, int64_t V, int32_t target, double weight) {
+double token_logprob(float* logits, int64_t V, int32_t target, double weight) {
   const float most = *std::max_element(logits, logits + V);
   double sum = 0;
   const float own = logits[target];
@@ -33,7 +33,7 @@ double token_loss(float* logits, int64_t V, int32_t target, double weight) {
   const auto scale = static_cast<float>(weight / sum);
   for (int64_t v = 0; v < V; ++v) logits[v] *= scale;
   logits[target] -= static_cast<float>(weight);
-  return weight * (std::log(sum) - static_cast<double>(own - most));
+  return static_cast<double>(own - most) - std::log(sum);
 }
 
 }  // namespace dmoerm::train

@@ -12,7 +12,7 @@ namespace dmoerm::train {
 double pair_loss(const std::vector<PairTarget>& pairs, const std::vector<float>& scores,
                  std::vector<double>& derivatives);
 
-/// Loss -log softmax(logits)[target], `weight` times; logits (V) become its derivative. Returns the loss.
-double token_loss(float* logits, int64_t V, int32_t target, double weight);
+/// ln softmax(logits)[target]; logits (V) become the derivative of -weight times that.
+double token_logprob(float* logits, int64_t V, int32_t target, double weight);
 
 }  // namespace dmoerm::train

@@ -47,7 +47,10 @@ class Pass {
       std::fill(s_.dhidden.data(), s_.dhidden.data() + learned_ * C, 0.0f);
     }
     std::vector<BatchLoss> losses(batches_.size());
-    for (size_t i = 0; i < batches_.size(); ++i) rank(i, losses[i]);
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      rank(i, losses[i]);
+      losses[i].token_logprobs.resize(batches_[i].token_weights.size());
+    }
     model_language(losses);
     const bool reaches = s_.options.train_base ||
                          std::any_of(batches_.begin(), batches_.end(), [&](const TrainBatch& one) {
@@ -133,13 +136,20 @@ class Pass {
                       c_.rms_norm_eps, s_.pool);
       s_.logits.reserve(N * V);
       s_.product(s_.logits.data(), s_.normed.data(), N, s_.embedding);
-      std::vector<double> own(N);
+      std::vector<double> logprobs(N);
+      const auto weight_of = [&](const TokenTarget& target) {
+        return static_cast<double>(batches_[target.batch].token_weights[target.index]);
+      };
       s_.pool.run(N, [&](int64_t n, int) {
         const TokenTarget& target = laid_.targets[begin + n];
-        own[n] = token_loss(s_.logits.data() + n * V, V, target.token,
-                            static_cast<double>(batches_[target.batch].token_weight));
+        logprobs[n] = token_logprob(s_.logits.data() + n * V, V, target.token, weight_of(target));
       });
-      for (int64_t n = 0; n < N; ++n) losses[laid_.targets[begin + n].batch].token_loss += own[n];
+      for (int64_t n = 0; n < N; ++n) {
+        const TokenTarget& target = laid_.targets[begin + n];
+        BatchLoss& loss = losses[target.batch];
+        loss.token_loss -= weight_of(target) * logprobs[n];
+        loss.token_logprobs[target.index] = static_cast<float>(logprobs[n]);
+      }
       if (!learn_) continue;
       s_.dnormed.reserve(N * C);
       s_.product(s_.dnormed.data(), s_.logits.data(), N, s_.embedding_transposed);

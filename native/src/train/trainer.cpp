@@ -74,7 +74,7 @@ double Trainer::update(int64_t unit, const AdamStep& step, float head_rate, doub
 std::vector<float> Trainer::trunk(const Batch& batch, const std::atomic<bool>& cancelled) {
   const std::lock_guard lock(state_->mutex);
   State& s = *state_;
-  const std::vector<TrainBatch> batches{{batch, {}, 0, {}}};
+  const std::vector<TrainBatch> batches{{batch, {}, {}, {}}};
   check_batches(batches, s.options, s.config);
   s.pack();
   const Laid laid = lay_out(batches, 0, s.options, s.adapters);

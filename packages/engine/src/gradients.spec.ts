@@ -54,8 +54,15 @@ function batchesOf(golden: GoldenGradients): LearningBatch[] {
     prompts: golden.prompts.map((tokens) => Int32Array.from(tokens)),
     candidates: golden.candidates.map(({ prompt, tokens }) => ({ prompt, tokens: Int32Array.from(tokens) })),
     pairs: golden.pairs,
-    tokenWeight: golden.token_weight,
+    ...(golden.token_weight > 0 && { tokenWeights: weightsOf(golden) }),
   }));
+}
+
+/** Of every token of a candidate but its first. */
+function weightsOf({ candidates, token_weight }: GoldenGradients): Float32Array {
+  return Float32Array.from(
+    candidates.flatMap(({ tokens }) => tokens.map((_, t) => (t === 0 ? 0 : token_weight))),
+  );
 }
 
 /** Length, and projection on sin(1), sin(2), ... */

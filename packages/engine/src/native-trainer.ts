@@ -44,7 +44,8 @@ export interface NativePair {
 /** What one expert learns from; `task` is its index. */
 export interface NativeTrainBatch extends NativeBatch {
   readonly pairs: readonly NativePair[];
-  readonly tokenWeight: number;
+  /** By token of the candidates, or empty. */
+  readonly tokenWeights: Float32Array;
   /** [rows, d], or empty. */
   readonly trunk: Float32Array;
 }
@@ -60,6 +61,8 @@ export interface NativePass {
 export interface NativeLoss {
   readonly pairLoss: number;
   readonly tokenLoss: number;
+  /** By token of the candidates, or empty. */
+  readonly tokenLogProbs: Float32Array;
   /** [N] */
   readonly scores: Float32Array;
   /** [N, d] */

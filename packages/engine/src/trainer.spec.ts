@@ -232,6 +232,93 @@ it('learns to tell candidates apart', async () => {
   expect(after?.pairLoss).toBeLessThan((before?.pairLoss ?? 0) / 10);
 });
 
+describe('next tokens', () => {
+  const plans = [
+    { plan: { type: 'full' }, spec: {} },
+    { plan: { type: 'top_layers', layers: 2 }, spec: { firstLayer: 2 } },
+  ] as const;
+  /** Weights of both signs for the 12 + 5 tokens of two candidates of one prompt. */
+  const weights = Float32Array.from({ length: 17 }, (_, i) => Math.sin(3 * i + 1));
+  const texts = { expert: 0, prompts: [ids(9, 1)], candidates: batch(0).candidates.slice(0, 2), pairs: [] };
+
+  it.each(plans)('$plan.type: have the gradients of finite differences', async ({ plan, spec }) => {
+    await using trainer = await open({ plan, experts: [learner(spec)] });
+    const one = { ...texts, tokenWeights: weights };
+    await trainer.learn([one], 1);
+    const name = 'experts.0.layers.3.self_attn.v_proj.lora_A';
+    const [values, gradient] = [await trainer.read(name), await trainer.read(name, 'gradient')];
+    const direction = gradient.map((g) => g / Math.hypot(...gradient));
+    const loss = async (by: number): Promise<number> => {
+      await trainer.write(
+        name,
+        values.map((v, i) => v + by * (direction[i] ?? 0)),
+      );
+      const [result] = await trainer.score([one]);
+      return result?.tokenLoss ?? NaN;
+    };
+    const step = 1e-2;
+    const slope = ((await loss(step)) - (await loss(-step))) / (2 * step);
+    expect(slope / Math.hypot(...gradient)).toBeCloseTo(1, 2);
+  });
+
+  it('are told by the prompt and what came of the response: one text has the same log-probabilities', async () => {
+    await using trainer = await open({ experts: [learner()] });
+    const [split] = await trainer.score([{ ...texts, tokenWeights: weights.map(() => 1) }]);
+    const whole = texts.candidates.map(({ tokens }) => Int32Array.of(...ids(9, 1), ...tokens));
+    const [joined] = await trainer.score([
+      {
+        ...texts,
+        prompts: [new Int32Array(0)],
+        candidates: whole.map((tokens) => ({ prompt: 0, tokens })),
+        tokenWeights: Float32Array.from(whole.flatMap((tokens) => [...tokens].map((_, t) => Number(t >= 9)))),
+      },
+    ]);
+    const asked = joined?.tokenLogProbs.filter((_, i) => (i < 21 ? i >= 9 : i >= 30));
+    expect([...(split?.tokenLogProbs ?? [])]).toEqual([...(asked ?? [])]);
+    expect(split?.tokenLoss).toBeCloseTo(-[...(asked ?? [])].reduce((a, b) => a + b, 0), 3);
+  });
+
+  it('push down what they pushed up when their weights change sign', async () => {
+    const gradients = async (sign: number): Promise<Float32Array> => {
+      await using trainer = await open({ experts: [learner()] });
+      await trainer.learn([{ ...texts, tokenWeights: weights.map((w) => sign * w) }], 1);
+      return trainer.read('experts.0.layers.3.mlp.down_proj.lora_B', 'gradient');
+    };
+    const up = await gradients(1);
+    expect(Math.hypot(...up)).toBeGreaterThan(0);
+    expect([...(await gradients(-1))]).toEqual([...up].map((g) => -g));
+  });
+
+  it('are those that the engine draws: their log-probabilities are its own', async () => {
+    await using trainer = await open({ experts: [{ adapter: [] }], trainBase: false });
+    await using engine = await createEngine(base, { weightType: 'f32' });
+    const [completions = []] = await engine.generate({
+      prompts: [{ tokens: ids(9, 1), seed: 3 }],
+      samples: 2,
+      maxTokens: 6,
+    });
+    const candidates = completions.map(({ tokens }) => ({ prompt: 0, tokens }));
+    const count = candidates.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const [result] = await trainer.score([
+      { ...texts, candidates, tokenWeights: new Float32Array(count).fill(1) },
+    ]);
+    const drawn = completions.flatMap(({ logProbs }) => [...logProbs]);
+    expect(drawn).toHaveLength(count);
+    drawn.forEach((own, i) => expect(result?.tokenLogProbs[i]).toBeCloseTo(own, 3));
+  });
+
+  it('leave those that nobody asked for out', async () => {
+    await using trainer = await open({ experts: [learner()] });
+    const some = weights.map((w, i) => (i % 3 === 0 ? 0 : w));
+    const [all] = await trainer.score([{ ...texts, tokenWeights: weights }]);
+    const [result] = await trainer.score([{ ...texts, tokenWeights: some }]);
+    expect([...(result?.tokenLogProbs ?? [])]).toEqual(
+      [...(all?.tokenLogProbs ?? [])].map((one, i) => (i % 3 === 0 ? 0 : one)),
+    );
+    expect((await trainer.score([texts]))[0]?.tokenLogProbs).toHaveLength(0);
+  });
+});
+
 describe('what cannot be learned is refused by name', () => {
   it.each([
     [{ experts: [] }, 'NO_EXPERTS'],
@@ -251,7 +338,14 @@ describe('what cannot be learned is refused by name', () => {
     [{ pairs: [{ first: 0, second: 9, target: 1, weight: 1 }] }, 'BAD_PAIR', 'batches[0].pairs'],
     [{ pairs: [{ first: 0, second: 1, target: 2, weight: 1 }] }, 'BAD_PAIR', 'batches[0].pairs'],
     [{ expert: 1 }, 'UNKNOWN_EXPERT', 'batches[0].task'],
-    [{ tokenWeight: 1 }, 'BAD_TOKEN_WEIGHT', 'batches[0].token_weight'],
+    [{ tokenWeights: new Float32Array(36) }, 'BAD_TOKEN_WEIGHT', 'batches[0].token_weights'],
+    [{ tokenWeights: new Float32Array(38) }, 'BAD_TOKEN_WEIGHT', 'batches[0].token_weights'],
+    [{ tokenWeights: new Float32Array(37).fill(NaN) }, 'BAD_TOKEN_WEIGHT', 'batches[0].token_weights'],
+    [
+      { prompts: [new Int32Array(0), ids(3, 1)], tokenWeights: new Float32Array(37).fill(1) },
+      'BAD_TOKEN_WEIGHT',
+      'batches[0].token_weights',
+    ],
     [{ trunk: new Float32Array(7) }, 'BAD_TRUNK', 'batches[0].trunk'],
     [{ prompts: [ids(1, 1), Int32Array.of(-4)] }, 'UNKNOWN_TOKEN', 'batches[0].prompts[1]'],
   ])('batch %#', async (change, reason, field) => {

@@ -55,8 +55,12 @@ export interface LearningBatch {
   readonly prompts: readonly Int32Array[];
   readonly candidates: readonly { readonly prompt: number; readonly tokens: Int32Array }[];
   readonly pairs: readonly Pair[];
-  /** Times the negative log-likelihood of each candidate token but the first; default 0. Needs `trainBase`. */
-  readonly tokenWeight?: number;
+  /**
+   * Learns next tokens, with the embeddings as output layer: times the negative log-likelihood of each token of the candidates, candidate
+   * after candidate, given what comes before it; may be negative (a policy gradient). 0: not asked for, as a first token without a prompt
+   * must be. Default: none. Not in the plan `readout`.
+   */
+  readonly tokenWeights?: Float32Array;
   /** What `Trainer.trunk` gave for these prompts and candidates: spares their pass through the layers below. */
   readonly trunk?: Float32Array;
 }
@@ -65,6 +69,8 @@ export interface LearningBatch {
 export interface BatchLoss {
   readonly pairLoss: number;
   readonly tokenLoss: number;
+  /** ln p of the tokens that were asked for, 0 for the others; as long as `tokenWeights`. */
+  readonly tokenLogProbs: Float32Array;
   /** [N] */
   readonly scores: Float32Array;
   /** [N, d] */
@@ -197,12 +203,12 @@ class NativeBackedTrainer implements Trainer {
     seed: number,
     signal: AbortSignal | undefined,
   ): Promise<BatchLoss[]> {
-    const native = batches.map(({ expert, prompts, candidates, pairs, tokenWeight, trunk }) => ({
+    const native = batches.map(({ expert, prompts, candidates, pairs, tokenWeights, trunk }) => ({
       task: expert,
       prompts,
       candidates,
       pairs,
-      tokenWeight: tokenWeight ?? 0,
+      tokenWeights: tokenWeights ?? new Float32Array(0),
       trunk: trunk ?? new Float32Array(0),
     }));
     return cancellable(() => this.native.pass({ learn, seed, batches: native }), signal);

@@ -134,9 +134,12 @@ async function validate(trainer: Trainer, sequences: readonly Int32Array[]): Pro
   return loss;
 }
 
-function toBatch(sequences: readonly Int32Array[], tokenWeight: number): LearningBatch {
+function toBatch(sequences: readonly Int32Array[], weight: number): LearningBatch {
   const candidates = sequences.map((tokens) => ({ prompt: 0, tokens }));
-  return { expert: 0, prompts: [new Int32Array(0)], candidates, pairs: [], tokenWeight };
+  const tokenWeights = Float32Array.from(
+    sequences.flatMap(({ length }) => Array.from({ length }, (_, t) => (t === 0 ? 0 : weight))),
+  );
+  return { expert: 0, prompts: [new Int32Array(0)], candidates, pairs: [], tokenWeights };
 }
 
 function* parts(sequences: readonly Int32Array[]): Generator<Int32Array[]> {
