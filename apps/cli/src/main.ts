@@ -12,6 +12,7 @@ import { addScoreCommand } from './score-command';
 import { addServeCommand } from './serve-command';
 import { addShadowCommand } from './shadow-command';
 import { addTokenCommand } from './token-command';
+import { addStudyCommand } from './study-command';
 import { addTrainCommand, type ListenAddress } from './train-command';
 import { readSettings } from './settings';
 
@@ -48,6 +49,7 @@ addShadowCommand(program);
 addBaseCommand(program);
 addLabelCommand(program);
 addTrainCommand(program);
+addStudyCommand(program);
 addEvalCommand(program);
 addBenchCommand(program);
 addDoctorCommand(program);

@@ -106,7 +106,8 @@ async function serveMesh(options: ServeOptions): Promise<void> {
     secure: secured ? ['router'] : [],
   };
   if (readyFile !== undefined) await writeFile(readyFile, `${JSON.stringify(addresses)}\n`);
-  const front = mesh.gateway === null ? '' : `, API and playground ${scheme(options)}://${mesh.gateway.address}`;
+  const front =
+    mesh.gateway === null ? '' : `, API and playground ${scheme(options)}://${mesh.gateway.address}`;
   process.stderr.write(`ready: router ${router.address}${front}, metrics ${router.metrics ?? 'off'}\n`);
   const reason = await Promise.race([stopSignal(), mesh.died]);
   await mesh.stop();

@@ -1,6 +1,7 @@
 import type { Arm } from '@dmoerm/evaluation';
 import type { RunName } from './design';
-import { mean, uncertaintyWeighted, type Rewards } from './judge';
+import { mean, uncertaintyWeighted } from '@dmoerm/study';
+import type { Rewards } from './judge';
 import type { RunResult } from './run';
 import type { TestRow } from './test-pairs';
 

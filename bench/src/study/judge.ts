@@ -1,21 +1,16 @@
 import { createRandom } from '@dmoerm/core';
 import {
-  aggregate,
   embedGroups,
   encodeOverall,
   fitRouter,
   headScore,
-  judgedPairs,
-  readUnit,
   routeText,
-  trainAggregator,
-  unitFolder,
   type EncodedGroup,
   type GroupEmbeddings,
   type Run,
-  type ValueHead,
 } from '@dmoerm/recipe';
 import { chooseTasks } from '@dmoerm/reward';
+import { rulesOf, standardised, trainedHeads, type Rule } from '@dmoerm/study';
 import { routingText } from '@dmoerm/core';
 import type { StudyTest } from './test-pairs';
 
@@ -32,9 +27,6 @@ export interface Judged {
   readonly experts: number;
 }
 
-/** Weight of the population variance in the uncertainty-weighted mean (arXiv 2310.02743). */
-const LAMBDA = 0.5;
-
 /** A model of one expert: its score is the reward. */
 export async function judgeSingle(run: Run, test: StudyTest): Promise<Judged> {
   const [pairs] = run.selection.tasks;
@@ -42,7 +34,7 @@ export async function judgeSingle(run: Run, test: StudyTest): Promise<Judged> {
   const { groups } = encodeOverall(run, pairs);
   const valid = groups.filter(isSplit('valid'));
   const embeddings = await embedGroups(run, pairs.task, unique([...valid, ...test.groups]));
-  const [head] = await headsOf(run, 0);
+  const [head] = await trainedHeads(run, 0);
   if (head === undefined) throw new Error('the recipe has no expert');
   const scaled = standardised(
     valid.flatMap((group) => vectors(group, embeddings)),
@@ -93,8 +85,8 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
     const fitted = groups.filter((group) => isSplit('train')(group) || isSplit('valid')(group));
     const own = test.groups.filter(({ key }) => Object.values(routes.get(key) ?? {}).includes(task.name));
     const embeddings = await embedGroups(run, task, unique([...fitted, ...own]));
-    const heads = await headsOf(run, t);
-    const rules = rulesOf(run, heads, fitted, embeddings);
+    const heads = await trainedHeads(run, t);
+    const { rules } = rulesOf(run, heads, fitted, embeddings);
     test.pairs.forEach(({ group, first, second, record }, i) => {
       const route = routes.get(group.key);
       const [chosen, rejected] = [vector(group, embeddings, first), vector(group, embeddings, second)];
@@ -116,61 +108,6 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
     `router names the data's task for ${hits.length} of ${test.pairs.length} test pairs\n`,
   );
   return { variants, experts };
-}
-
-/** Ways to make a reward of the experts' embeddings u [K * d]. */
-function rulesOf(
-  { options }: Run,
-  heads: readonly ValueHead[],
-  groups: readonly EncodedGroup[],
-  embeddings: GroupEmbeddings,
-): Record<'reward' | 'mean_of_scores' | 'worst_case' | 'uncertainty_weighted' | 'overall_expert', Rule> {
-  const { phase3, seed } = options.recipe;
-  const pairs = judgedPairs(groups, embeddings);
-  const part = (split: string) => pairs.filter(({ row }) => row.split === split).map(({ pair }) => pair);
-  const aggregator = trainAggregator(part('train'), part('valid'), heads, {
-    hidden: phase3.hidden,
-    heads: phase3.heads,
-    epochs: phase3.epochs,
-    learningRate: phase3.learning_rate,
-    weightDecay: phase3.weight_decay,
-    seed,
-  });
-  const valid = part('valid').flatMap(({ chosen, rejected }) => [chosen, rejected]);
-  const scores = heads.map((head, k) =>
-    standardised(valid, (u) =>
-      headScore(head, u.subarray(k * head.weight.length, (k + 1) * head.weight.length)),
-    ),
-  );
-  const all = (u: Float32Array): number[] => scores.map((score) => score(u));
-  return {
-    reward: standardised(valid, (u) => aggregate(aggregator, u)),
-    mean_of_scores: (u) => mean(all(u)),
-    worst_case: (u) => Math.min(...all(u)),
-    uncertainty_weighted: (u) => uncertaintyWeighted(all(u)),
-    overall_expert: (u) => scores[0]?.(u) ?? NaN,
-  };
-}
-
-type Rule = (u: Float32Array) => number;
-
-/** mean - lambda variance (UWO). */
-export function uncertaintyWeighted(rewards: readonly number[]): number {
-  const center = mean(rewards);
-  return center - LAMBDA * mean(rewards.map((reward) => (reward - center) ** 2));
-}
-
-/** Their mean. */
-export function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-/** A rule in units of its standard deviation on validation, 0 at its mean there. */
-function standardised(valid: readonly Float32Array[], rule: Rule): Rule {
-  const values = valid.map(rule);
-  const center = mean(values);
-  const deviation = Math.sqrt(mean(values.map((value) => (value - center) ** 2))) + 1e-9;
-  return (u) => (rule(u) - center) / deviation;
 }
 
 function judge(test: StudyTest, embeddings: GroupEmbeddings, rule: Rule): Rewards {
@@ -196,15 +133,4 @@ function isSplit(split: string): (group: EncodedGroup) => boolean {
 
 function unique(groups: readonly EncodedGroup[]): EncodedGroup[] {
   return [...new Map(groups.map((group) => [group.key, group])).values()];
-}
-
-async function headsOf(run: Run, task: number): Promise<ValueHead[]> {
-  const own = run.options.recipe.tasks[task];
-  const heads: ValueHead[] = [];
-  for (const capability of own?.capabilities ?? []) {
-    const done = own === undefined ? null : await readUnit(unitFolder(run, { task: own, capability }));
-    if (done === null) throw new Error(`${capability.name} is not trained`);
-    heads.push(done.head);
-  }
-  return heads;
 }

@@ -18,6 +18,7 @@ export { fitTemperature, softplus } from './calibration/temperature';
 export { bootstrapMean, evaluateMargins, formatMarginsEvaluations } from './pairs/margins-evaluation';
 export type { MarginsEvaluation } from './pairs/margins-evaluation';
 export { macroF1 } from './pairs/router-report';
+export { midRanks, spearman } from './statistics/ranks';
 export type { Estimate } from './statistics/interval';
 export { openScorer } from './scoring/scorer';
 export type { BundleScorer, ScoreOutcome, ScorerOptions } from './scoring/scorer';

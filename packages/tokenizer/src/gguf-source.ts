@@ -65,6 +65,7 @@ export function readGgufTokenizer(file: string, { metadata }: Gguf): TokenizerSo
       merges: keys.strings('tokenizer.ggml.merges'),
       ignore_merges: family.ignoreMerges,
     },
+    decoder: { type: 'ByteLevel' },
     namedTokens: named,
     template: keys.optionalString('tokenizer.chat_template'),
   };

@@ -6,6 +6,8 @@ async function expectGolden(path: string, golden: TokenizerGolden): Promise<void
   for (const { text, ids, rendered_ids: rendered } of golden.texts) {
     expect({ text, ids: tokenizer.encode(text) }).toEqual({ text, ids });
     expect({ text, ids: tokenizer.encodeRendered(text) }).toEqual({ text, ids: rendered });
+    // A tokenizer that composes characters gives them back composed.
+    expect(tokenizer.decode(ids).normalize('NFC')).toBe(text.normalize('NFC'));
   }
   for (const { name, messages, candidate, prompt_ids: prompt, candidate_ids: answer } of golden.chats) {
     expect({ name, ids: template.promptTokens(messages) }).toEqual({ name, ids: prompt });

@@ -32,6 +32,7 @@ const TokenizerJson = z.object({
     .default([]),
   normalizer: z.looseObject({ type: z.string() }).nullish(),
   pre_tokenizer: PreTokenizer.nullish(),
+  decoder: z.looseObject({ type: z.string() }).nullish(),
   model: z.looseObject({ type: z.string().optional() }),
 });
 const Bpe = z.looseObject({
@@ -76,6 +77,7 @@ export async function readHfTokenizer(folder: string): Promise<TokenizerSource> 
     normalizer: json.normalizer ?? null,
     preTokenizer: json.pre_tokenizer ?? null,
     model,
+    decoder: json.decoder ?? null,
     namedTokens: named,
     template: await readTemplate(folder, config?.chat_template ?? null),
   };

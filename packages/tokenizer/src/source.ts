@@ -14,6 +14,8 @@ export interface TokenizerSource {
   readonly normalizer: unknown;
   readonly preTokenizer: PreTokenizerPart | null;
   readonly model: BpeModel;
+  /** How ids become text again; null if the container does not say. */
+  readonly decoder: unknown;
   readonly namedTokens: NamedTokens;
   /** The base's chat template, or null if it has none. */
   readonly template: string | null;

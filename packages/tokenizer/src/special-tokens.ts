@@ -21,6 +21,7 @@ const MARKS = Array.from({ length: 32 }, (_, i) => String.fromCharCode(0xfdd0 + 
 /** Finds special tokens in rendered text, and keeps typed ones from being found. */
 export class SpecialTokens {
   readonly #byContent: ReadonlyMap<string, AddedToken>;
+  readonly #ids: ReadonlySet<number>;
   /** Longest first, so that of two tokens with one start the longer is found, as in transformers. */
   readonly #pattern: RegExp | null;
   readonly #starts: RegExp | null;
@@ -37,9 +38,15 @@ export class SpecialTokens {
         'a special token of one character is not supported: text of users could not be told from it',
       );
     this.#byContent = new Map(special.map((token) => [token.content, token]));
+    this.#ids = new Set(special.map(({ id }) => id));
     const alternatives = special.map((token) => escapeRegExp(token.content)).join('|');
     this.#pattern = special.length === 0 ? null : new RegExp(alternatives, 'g');
     this.#starts = special.length === 0 ? null : new RegExp(`(?=${alternatives})[\\s\\S]`, 'g');
+  }
+
+  /** Whether an id is a special token's. */
+  has(id: number): boolean {
+    return this.#ids.has(id);
   }
 
   /** The id of a special token, or null. */

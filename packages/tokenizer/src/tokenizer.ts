@@ -19,6 +19,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Ids of rendered text: special tokens are recognised. Nothing is added: a begin-of-text token must be in the text. */
   encodeRendered(text: string): number[];
+  /** The text of ids; special tokens, and bytes that are no UTF-8, are left out or become U+FFFD. */
+  decode(ids: readonly number[]): string;
   /** The id of a token, also a special one, by its text in the vocabulary; null if there is none. */
   tokenId(token: string): number | null;
   /** Ids are below this. */
@@ -60,6 +62,12 @@ export class BpeTokenizer implements Tokenizer {
     });
   }
 
+  decode(ids: readonly number[]): string {
+    const plain = ids.filter((id) => !this.specials.has(id));
+    if (plain.length === 0) return '';
+    return this.#first.decode(plain, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  }
+
   tokenId(token: string): number | null {
     return this.specials.id(token) ?? this.#first.token_to_id(token) ?? null;
   }
@@ -90,7 +98,7 @@ function createLibraries(source: TokenizerSource): [first: Library, later: Libra
       vocab: Object.fromEntries(Object.entries(source.model.vocab).filter(([token]) => !special.has(token))),
     },
     post_processor: null,
-    decoder: null,
+    decoder: source.decoder,
   };
   try {
     const first = new Library(json, {});

@@ -1,0 +1,133 @@
+import type { Chart } from '@dmoerm/evaluation';
+import type { Interval } from '../statistics/resample';
+import type { BonFigures, Difference } from './figures';
+import type { Signs } from './signs';
+
+/** Everything that the study found. */
+export interface BonReport {
+  readonly size: object;
+  readonly data: string;
+  readonly prompts: number;
+  readonly arms: readonly BonFigures[];
+  readonly signs: readonly Signs[];
+}
+
+/** Tables in Markdown, by noise. */
+export function bonTables({ arms, signs }: BonReport): string {
+  const noises = [...new Set(arms.map(({ noise }) => noise))];
+  return noises
+    .flatMap((noise) => [
+      `### ${percent(noise)} of the labels flipped`,
+      armTable(arms.filter((one) => one.noise === noise)),
+      ...signs.filter((one) => one.noise === noise).map(signTable),
+    ])
+    .join('\n\n');
+}
+
+function armTable(arms: readonly BonFigures[]): string {
+  const largest = arms[0]?.curve.at(-1)?.n ?? 0;
+  return markdown(
+    [
+      'arm',
+      'passes',
+      `gold at n = ${largest} [95 %]`,
+      'drop',
+      'area',
+      'd*',
+      'minus `single`: final',
+      'drop',
+      'minus `ensemble_mean`: final',
+      'drop',
+    ],
+    arms.map((one) => [
+      `\`${one.arm}\`${one.minus_ensemble?.wins === true ? ' **wins**' : ''}`,
+      one.passes.toFixed(1),
+      withInterval(one.final),
+      withInterval(one.drop),
+      number(one.area.value),
+      one.peak.value === null ? '-' : number(one.peak.value),
+      ...difference(one.minus_single),
+      ...difference(one.minus_ensemble),
+    ]),
+  );
+}
+
+function difference(one: Difference | null): [string, string] {
+  return one === null ? ['', ''] : [withInterval(one.final), withInterval(one.drop)];
+}
+
+function signTable({ curve, overrating }: Signs): string {
+  const rows = curve.map((one) => [
+    `${one.n}`,
+    ...[one.gold, one.inflation, one.spread].map(number),
+    one.words.toFixed(1),
+  ]);
+  const tells = (name: 'spread' | 'inflation' | 'words'): string => withInterval(overrating[name]);
+  return [
+    markdown(['n', 'gold', 'inflation', 'spread', 'words'], rows),
+    `Rank correlation with how much the reward overrates a response: spread ${tells('spread')}, inflation ${tells('inflation')}, words ${tells('words')}.`,
+  ].join('\n\n');
+}
+
+/** Gold and proxy against sqrt(KL), a panel per noise, for the arms of a list. */
+export function bonChart({ arms }: BonReport, names: readonly string[]): Chart {
+  const values = arms
+    .filter(({ arm }) => names.includes(arm))
+    .flatMap(({ arm, noise, curve }) =>
+      curve.map(({ kl, value, interval: [low, high] }) => ({
+        arm,
+        noise: `${percent(noise)} of the labels flipped`,
+        d: Math.sqrt(kl),
+        gold: value,
+        low,
+        high,
+      })),
+    );
+  const x = { field: 'd', type: 'quantitative', title: 'sqrt(KL) of best-of-n, nats' } as const;
+  const color = { field: 'arm', type: 'nominal', sort: [...names], title: null } as const;
+  return {
+    data: { values },
+    facet: { column: { field: 'noise', type: 'nominal', title: null } },
+    spec: {
+      width: 330,
+      height: 280,
+      layer: [
+        {
+          mark: { type: 'area', opacity: 0.08 },
+          encoding: {
+            x,
+            y: { field: 'low', type: 'quantitative', title: 'gold reward, standard deviations' },
+            y2: { field: 'high' },
+            color,
+          },
+        },
+        {
+          mark: { type: 'line', point: true },
+          encoding: { x, y: { field: 'gold', type: 'quantitative' }, color },
+        },
+      ],
+    },
+  };
+}
+
+/** Numbers short enough to be read; what is not finite is null. */
+export function rounded(_: string, value: unknown): unknown {
+  if (typeof value !== 'number' || Number.isInteger(value)) return value;
+  return Number.isFinite(value) ? Number(value.toPrecision(5)) : null;
+}
+
+function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
+
+function withInterval({ value, interval: [low, high] }: Interval): string {
+  return `${number(value)} [${number(low)}, ${number(high)}]`;
+}
+
+function number(value: number): string {
+  return value.toFixed(2).replace(/^(-?)0\./, '$1.');
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}

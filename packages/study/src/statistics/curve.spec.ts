@@ -1,0 +1,40 @@
+import fc from 'fast-check';
+import { curveFigures, fitCurve } from './curve';
+
+const D = [0.2, 0.8, 1.1, 1.5, 2];
+
+describe('fitCurve', () => {
+  it('finds the curve that made the points', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: -3, max: 3, noNaN: true }),
+        fc.double({ min: 0.1, max: 2, noNaN: true }),
+        (a, b) => {
+          const fit = fitCurve(
+            D,
+            D.map((d) => d * (a - b * d)),
+          );
+          expect(fit.alpha).toBeCloseTo(a, 6);
+          expect(fit.beta).toBeCloseTo(b, 6);
+          expect(fit.peak).toBeCloseTo(a / (2 * b), 4);
+        },
+      ),
+    );
+  });
+
+  it('has no peak where the curve does not turn', () => {
+    expect(
+      fitCurve(
+        D,
+        D.map((d) => d * (1 + d)),
+      ).peak,
+    ).toBe(Infinity);
+  });
+});
+
+describe('curveFigures', () => {
+  it('are final, best, drop and mean', () => {
+    expect(curveFigures([0, 1, 2], [0, 2, 1])).toEqual({ final: 1, best: 2, drop: 1, area: 1.25 });
+    expect(curveFigures([0, 1, 2], [0, 1, 2]).drop).toBe(0);
+  });
+});
