@@ -1,11 +1,22 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { renderSvg } from '@dmoerm/evaluation';
-import { bonChart, bonTables, BON_SIZES, rounded, studyBon } from '@dmoerm/study';
+import { renderSvg, type Chart } from '@dmoerm/evaluation';
+import {
+  bonChart,
+  bonTables,
+  BON_SIZES,
+  RL_SIZES,
+  rlChart,
+  rlTables,
+  rounded,
+  studyBon,
+  studyRl,
+  type StudyOptions,
+} from '@dmoerm/study';
 import { Option, type Command } from 'commander';
 import { createStageProgress } from './progress';
 
-interface BonCommandOptions {
+interface StudyCommandOptions {
   readonly data: string;
   readonly base: string;
   readonly size: keyof typeof BON_SIZES;
@@ -21,47 +32,84 @@ const SHOWN = ['single', 'ensemble_mean', 'klora_mean', 'dmoerm_top_layers', 'dm
 export function addStudyCommand(program: Command): void {
   program
     .command('study')
-    .description('Studies of what the model is worth to those who optimise against it.')
-    .addCommand(bonCommand(program));
+    .description('Studies of what a reward model is worth to those who optimise against it.')
+    .addCommand(bonCommand(program))
+    .addCommand(rlCommand(program));
 }
 
 function bonCommand(program: Command): Command {
-  return program
-    .createCommand('bon')
+  return withOptions(program.createCommand('bon'))
     .description(
-      'Does it resist over-optimisation? A policy (the base) answers prompts; a known gold reward labels pairs of its answers; reward\n' +
+      'Best-of-n against reward models of a known gold reward. A policy (the base) answers prompts; gold labels pairs of its answers; reward\n' +
         'models, ensembles and mixtures learn from the labels, all of them and with a quarter flipped, and choose the best of n new\n' +
-        'answers. Writes over-optimisation curves with intervals: bon.json, bon.md and bon.svg. Hours at full size, a minute at quick; a\n' +
-        'study that was cut off goes on where it was (--work). docs/overoptimisation.md says what was found.',
+        'answers. Writes over-optimisation curves with intervals: bon.json, bon.md, bon.svg. Two hours at full size, two minutes at\n' +
+        'quick; a study that was cut off goes on where it was. docs/overoptimisation.md says what was found.',
     )
+    .action(async (options: StudyCommandOptions) => {
+      const report = await withProgress(options, studyBon);
+      await writeReport(options, 'bon', report, bonTables(report), bonChart(report, SHOWN));
+    });
+}
+
+function rlCommand(program: Command): Command {
+  return withOptions(program.createCommand('rl'))
+    .description(
+      'Reinforcement learning against the reward models of `study bon`, which it trains if they are not in --work: the policy learns by GRPO\n' +
+        'from each of them, with and without a KL penalty, and gold is measured on the way. Writes rl.json, rl.md, rl.svg. Hours at full\n' +
+        'size; runs that are done are not made again.',
+    )
+    .action(async (options: StudyCommandOptions) => {
+      const report = await withProgress(options, (own) => studyRl(own, RL_SIZES[options.size]));
+      await writeReport(options, 'rl', report, rlTables(report), rlChart(report));
+    });
+}
+
+function withOptions(command: Command): Command {
+  return command
     .requiredOption('--data <file>', 'preference pairs (JSON lines, plain or gzip), for their prompts')
     .option(
       '--base <folder>',
-      'the policy, and base of the models: a Hugging Face folder or GGUF file',
+      'the policy, and base of the models: a Hugging Face folder',
       join('bundles', 'default', 'base'),
     )
     .addOption(
       new Option('--size <name>', 'how much of everything').choices(Object.keys(BON_SIZES)).default('full'),
     )
-    .option('--output <folder>', 'for the report', join('runs', 'study-bon'))
+    .option('--output <folder>', 'for the report', join('runs', 'over-optimisation'))
     .option('--work <folder>', 'checkpoints, responses and scores; default OUTPUT/work')
-    .option('--threads <n>', 'of the engine; 0: all cores', Number, 0)
-    .action(async ({ data, base, size, output, work, threads }: BonCommandOptions) => {
-      const progress = createStageProgress('');
-      const report = await studyBon({
-        data,
-        basePath: base,
-        size: BON_SIZES[size],
-        work: work ?? join(output, 'work'),
-        threads,
-        onStage: progress.message,
-        onProgress: progress.update,
-      }).finally(() => progress.stop());
-      mkdirSync(output, { recursive: true });
-      writeFileSync(join(output, 'bon.json'), `${JSON.stringify(report, rounded, 2)}\n`);
-      const tables = bonTables(report);
-      writeFileSync(join(output, 'bon.md'), `${tables}\n`);
-      writeFileSync(join(output, 'bon.svg'), await renderSvg(bonChart(report, SHOWN)));
-      process.stdout.write(`${tables}\n`);
+    .option('--threads <n>', 'of the engine; 0: all cores', Number, 0);
+}
+
+async function withProgress<T>(
+  { data, base, size, output, work, threads }: StudyCommandOptions,
+  study: (options: StudyOptions) => Promise<T>,
+): Promise<T> {
+  const progress = createStageProgress('');
+  try {
+    return await study({
+      data,
+      basePath: base,
+      size: BON_SIZES[size],
+      work: work ?? join(output, 'work'),
+      threads,
+      onStage: progress.message,
+      onProgress: progress.update,
     });
+  } finally {
+    progress.stop();
+  }
+}
+
+async function writeReport(
+  { output }: StudyCommandOptions,
+  name: string,
+  report: object,
+  tables: string,
+  chart: Chart,
+): Promise<void> {
+  mkdirSync(output, { recursive: true });
+  writeFileSync(join(output, `${name}.json`), `${JSON.stringify(report, rounded, 2)}\n`);
+  writeFileSync(join(output, `${name}.md`), `${tables}\n`);
+  writeFileSync(join(output, `${name}.svg`), await renderSvg(chart));
+  process.stdout.write(`${tables}\n`);
 }

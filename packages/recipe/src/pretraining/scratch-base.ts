@@ -197,7 +197,7 @@ async function preferences(
 }
 
 /** A Hugging Face folder with the trainer's tensors and another's configuration and tokenizer. */
-async function writeBase(folder: string, from: string, trainer: Trainer): Promise<void> {
+export async function writeBase(folder: string, from: string, trainer: Trainer): Promise<void> {
   mkdirSync(folder, { recursive: true });
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
     await copyFile(join(from, name), join(folder, name));

@@ -3,7 +3,7 @@ import { hashFile, sha256 } from '@dmoerm/bundle';
 import { createTrainer, writeLearned, type Trainer } from '@dmoerm/engine';
 import { openAdapter } from '@dmoerm/weights';
 import type { EmbeddedPair } from '../head';
-import { mergeGroups } from './batch';
+import { mergeGroups, type GroupRows } from './batch';
 import { splitRows, type Chunk } from './chunks';
 import type { EncodedGroup } from './encode';
 import type { PairRecord } from './pairs';
@@ -26,10 +26,8 @@ export async function embedGroups(
   groups: readonly EncodedGroup[],
 ): Promise<GroupEmbeddings> {
   const taskAdapter = await taskAdapterOf(run, task);
-  const adapters = task.capabilities.map((capability) =>
-    join(unitFolder(run, { task, capability }), 'adapter'),
-  );
-  const questions = task.capabilities.map((capability) => readoutTokens(run, { task, capability }));
+  const adapters = adaptersOf(run, task);
+  const questions = questionsOf(run, task);
   const digests = await Promise.all(
     [...adapters, ...(taskAdapter === null ? [] : [taskAdapter])].map((folder) =>
       hashFile(join(folder, 'adapter_model.safetensors')),
@@ -47,8 +45,7 @@ export async function embedGroups(
   const cache = new ValueCache(join(run.options.folder, 'embeddings', name), 'f32');
   try {
     const missing = groups.filter(({ key }) => !cache.has(key));
-    if (missing.length > 0)
-      await compute({ run, task, groups: missing, adapters, questions, taskAdapter, cache });
+    if (missing.length > 0) await compute({ run, task, groups: missing, cache });
     const found = new Map<string, Float32Array>();
     for (const { key } of groups)
       found.set(key, await cache.get(key, () => Promise.reject(new Error(`${key} was not embedded`))));
@@ -58,40 +55,55 @@ export async function embedGroups(
   }
 }
 
+/** The trained experts of a task, in the order of its capabilities. @throws DmoermError as `embedGroups`. */
+export async function openExperts(run: Run, task: RecipeTask): Promise<Trainer> {
+  const { config } = run.base;
+  const { recipe, threads } = run.options;
+  const { plan } = recipe;
+  const first = plan.type === 'top_layers' ? config.layerCount - plan.layers : 0;
+  const taskAdapter = await taskAdapterOf(run, task);
+  const trainer = await createTrainer(run.base, {
+    plan,
+    threads,
+    weightType: recipe.weights,
+    taskAdapter: taskAdapter === null ? null : await openAdapter(taskAdapter, config),
+    experts: questionsOf(run, task).map((invocationTokens) => ({
+      adapter: loraShapes(recipe, config, first),
+      invocationTokens,
+    })),
+  });
+  for (const [i, folder] of adaptersOf(run, task).entries())
+    await writeLearned(trainer, i, await openAdapter(folder, config));
+  return trainer;
+}
+
+function adaptersOf(run: Run, task: RecipeTask): string[] {
+  return task.capabilities.map((capability) => join(unitFolder(run, { task, capability }), 'adapter'));
+}
+
+function questionsOf(run: Run, task: RecipeTask): (readonly number[])[] {
+  return task.capabilities.map((capability) => readoutTokens(run, { task, capability }));
+}
+
 /** What `compute` computes. */
 interface Work {
   readonly run: Run;
   readonly task: RecipeTask;
   readonly groups: readonly EncodedGroup[];
-  readonly adapters: readonly string[];
-  readonly questions: readonly (readonly number[])[];
-  readonly taskAdapter: string | null;
   readonly cache: ValueCache;
 }
 
-async function compute({ run, task, groups, adapters, questions, taskAdapter, cache }: Work): Promise<void> {
+async function compute({ run, task, groups, cache }: Work): Promise<void> {
   const { config } = run.base;
-  const { recipe, threads } = run.options;
-  const { plan } = recipe;
-  const first = plan.type === 'top_layers' ? config.layerCount - plan.layers : 0;
-  await using trainer = await createTrainer(run.base, {
-    plan,
-    threads,
-    weightType: recipe.weights,
-    taskAdapter: taskAdapter === null ? null : await openAdapter(taskAdapter, config),
-    experts: questions.map((invocationTokens) => ({
-      adapter: loraShapes(recipe, config, first),
-      invocationTokens,
-    })),
-  });
-  for (const [i, folder] of adapters.entries())
-    await writeLearned(trainer, i, await openAdapter(folder, config));
+  const experts = task.capabilities.length;
+  const taskAdapter = await taskAdapterOf(run, task);
+  await using trainer = await openExperts(run, task);
   const trunk = await openTrunkCache(run, taskAdapter);
   const all = groups.reduce((sum, { rows }) => sum + rows, 0);
   let done = 0;
   try {
     for (const part of splitRows(groups, MAX_ROWS)) {
-      await embedPart(trainer, part, { trunk, cache, experts: adapters.length, d: config.hiddenSize });
+      await embedPart(trainer, part, { trunk, cache, experts, d: config.hiddenSize });
       done += part.reduce((sum, { rows }) => sum + rows, 0);
       run.options.onProgress?.(`${task.name}, embeddings`, done, all);
     }
@@ -116,19 +128,32 @@ async function embedPart(
   },
 ): Promise<void> {
   const rows = await mergeGroups(part, trainer, trunk);
+  const embeddings = await embedRows(trainer, rows, experts, d);
+  let at = 0;
+  for (const { key, candidates } of part) {
+    const end = at + candidates.length * experts * d;
+    const own = embeddings.subarray(at, end);
+    await cache.get(key, () => Promise.resolve(own));
+    at = end;
+  }
+}
+
+/** Embeddings [N, K * d] of candidates by the K experts of `openExperts`. */
+export async function embedRows(
+  trainer: Trainer,
+  rows: GroupRows,
+  experts: number,
+  d: number,
+): Promise<Float32Array> {
   // In one call: where experts read the same trunk, it is passed once.
   const results = await trainer.score(
     Array.from({ length: experts }, (_, expert) => ({ expert, ...rows, pairs: [] })),
   );
-  let at = 0;
-  for (const { key, candidates } of part) {
-    const own = new Float32Array(candidates.length * experts * d);
-    for (const [k, { embeddings }] of results.entries())
-      for (let n = 0; n < candidates.length; n++)
-        own.set(embeddings.subarray((at + n) * d, (at + n + 1) * d), (n * experts + k) * d);
-    await cache.get(key, () => Promise.resolve(own));
-    at += candidates.length;
-  }
+  const count = rows.candidates.length;
+  const all = new Float32Array(count * experts * d);
+  for (const [k, { embeddings }] of results.entries())
+    for (let n = 0; n < count; n++) all.set(embeddings.subarray(n * d, (n + 1) * d), (n * experts + k) * d);
+  return all;
 }
 
 /** A pair with the experts' embeddings [K * d] of both responses. */

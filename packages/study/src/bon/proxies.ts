@@ -50,9 +50,7 @@ export async function scoreProxy(
   const folder = join(options.folder, proxy.name);
   const file = join(folder, 'scores.json.gz');
   if (existsSync(file)) return JSON.parse(gunzipSync(await readFile(file)).toString('utf8')) as ProxyScores;
-  mkdirSync(folder, { recursive: true });
-  const run = await openProxy(proxy, folder, options);
-  await trainUnits(run);
+  const run = await trainProxy(proxy, options);
   const groups = test.map((prompt, i) => toGroup(prompt, responses[i] ?? [], run.opened));
   const scores = await scoreAll(run, proxy, test, groups);
   await writeFile(`${file}.tmp`, gzipSync(JSON.stringify(scores)));
@@ -60,11 +58,11 @@ export async function scoreProxy(
   return scores;
 }
 
-async function openProxy(
-  { name, seed, recipe }: Proxy,
-  folder: string,
-  { basePath, labels, size, trunks, threads, onStage, onProgress }: ProxyOptions,
-): Promise<Run> {
+/** Trains a proxy, if it is not trained yet. */
+export async function trainProxy({ name, seed, recipe }: Proxy, options: ProxyOptions): Promise<Run> {
+  const { basePath, labels, size, trunks, threads, onStage, onProgress } = options;
+  const folder = join(options.folder, name);
+  mkdirSync(folder, { recursive: true });
   const whole = {
     name: name.replaceAll('_', '-'),
     base: basePath,
@@ -80,7 +78,7 @@ async function openProxy(
   const path = join(folder, 'recipe.yaml');
   // JSON is YAML.
   await writeFile(path, JSON.stringify(whole, null, 2));
-  return openRun({
+  const run = await openRun({
     recipe: readRecipe(path),
     folder,
     trunks,
@@ -93,6 +91,8 @@ async function openProxy(
         onProgress(`${name}: ${label}`, done, total),
     }),
   });
+  await trainUnits(run);
+  return run;
 }
 
 /** A test prompt with all its responses, equal ones too. */

@@ -1,5 +1,5 @@
 import type { Chart } from '@dmoerm/evaluation';
-import type { Interval } from '../statistics/resample';
+import { markdown, number, withInterval } from '../tables';
 import type { BonFigures, Difference } from './figures';
 import type { Signs } from './signs';
 
@@ -108,24 +108,6 @@ export function bonChart({ arms }: BonReport, names: readonly string[]): Chart {
       ],
     },
   };
-}
-
-/** Numbers short enough to be read; what is not finite is null. */
-export function rounded(_: string, value: unknown): unknown {
-  if (typeof value !== 'number' || Number.isInteger(value)) return value;
-  return Number.isFinite(value) ? Number(value.toPrecision(5)) : null;
-}
-
-function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
-}
-
-function withInterval({ value, interval: [low, high] }: Interval): string {
-  return `${number(value)} [${number(low)}, ${number(high)}]`;
-}
-
-function number(value: number): string {
-  return value.toFixed(2).replace(/^(-?)0\./, '$1.');
 }
 
 function percent(share: number): string {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { curveFigures, fitCurve } from './curve';
+import { curveFigures, fitCurve, fitLearningCurve } from './curve';
 
 const D = [0.2, 0.8, 1.1, 1.5, 2];
 
@@ -29,6 +29,19 @@ describe('fitCurve', () => {
         D.map((d) => d * (1 + d)),
       ).peak,
     ).toBe(Infinity);
+  });
+});
+
+describe('fitLearningCurve', () => {
+  it('finds the curve that made the points, and where it turns', () => {
+    const [alpha, beta] = [0.9, 0.6];
+    const fit = fitLearningCurve(
+      D,
+      D.map((d) => d * (alpha - beta * Math.log(d))),
+    );
+    expect([fit.alpha, fit.beta]).toEqual([expect.closeTo(alpha, 9), expect.closeTo(beta, 9)]);
+    const rewardAt = (d: number): number => d * (alpha - beta * Math.log(d));
+    for (const by of [0.99, 1.01]) expect(rewardAt(fit.peak)).toBeGreaterThan(rewardAt(by * fit.peak));
   });
 });
 

@@ -23,6 +23,23 @@ export function fitCurve(d: readonly number[], reward: readonly number[]): Curve
   return { alpha, beta, peak: beta > 0 ? alpha / (2 * beta) : Infinity };
 }
 
+/** Gold reward of reinforcement learning, R(d) = d (alpha - beta ln d) (arXiv 2210.10760, equation 2): as `fitCurve`, peak exp(alpha / beta - 1). */
+export function fitLearningCurve(d: readonly number[], reward: readonly number[]): CurveFit {
+  let [aa, ab, bb, ra, rb] = [0, 0, 0, 0, 0];
+  d.forEach((x, i) => {
+    const [y, z] = [reward[i] as number, x * Math.log(x)];
+    aa += x * x;
+    ab += x * z;
+    bb += z * z;
+    ra += x * y;
+    rb += z * y;
+  });
+  const determinant = aa * bb - ab * ab;
+  const alpha = (ra * bb - rb * ab) / determinant;
+  const beta = (ra * ab - rb * aa) / determinant;
+  return { alpha, beta, peak: beta > 0 ? Math.exp(alpha / beta - 1) : Infinity };
+}
+
 /** What a curve says of over-optimisation. */
 export interface CurveFigures {
   /** Reward at the largest n. */

@@ -1,10 +1,13 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GOLD_TASKS } from '../gold/gold';
-import type { BonSize } from './design';
-import { bonTables } from './report';
-import { studyBon } from './study-bon';
+import type { BonSize } from './bon/design';
+import { bonTables } from './bon/report';
+import { studyBon } from './bon/study-bon';
+import { GOLD_TASKS } from './gold/gold';
+import { RL_ARMS, type RlSize } from './rl/design';
+import { rlTables } from './rl/report';
+import { studyRl } from './rl/study-rl';
 
 jest.setTimeout(300_000);
 
@@ -21,7 +24,7 @@ const SIZE: BonSize = {
   noises: [0.25],
   draws: 50,
 };
-const BASE = join(__dirname, '..', '..', '..', '..', 'bundles', 'default', 'base');
+const BASE = join(__dirname, '..', '..', '..', 'bundles', 'default', 'base');
 const THINGS = ['river', 'house', 'school', 'garden', 'winter', 'bridge', 'letter', 'market'];
 const ASKS = ['What do you know of the', 'Please help me with the', 'Where can I find the'];
 
@@ -51,7 +54,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('goes from prompts to curves with intervals, and after a stop on from where it was', async () => {
+it('best-of-n goes from prompts to curves with intervals, and after a stop on from where it was', async () => {
   const stages: string[] = [];
   const report = await studyBon({ ...options, onStage: (stage) => stages.push(stage) });
   expect(stages.filter((stage) => stage.includes('proxy'))).toHaveLength(8);
@@ -67,11 +70,40 @@ it('goes from prompts to curves with intervals, and after a stop on from where i
   }
   expect(bonTables(report)).toContain('| `dmoerm_top_layers`');
 
-  const scores = join(options.work, 'noise-0.25', 'readout', 'scores.json.gz');
+  const scores = join(options.work, 'noise-0.25', 'single-1', 'scores.json.gz');
   const kept = statSync(join(options.work, 'responses.json.gz')).mtimeMs;
   rmSync(scores);
   expect(await studyBon(options)).toEqual(report);
   expect(statSync(join(options.work, 'responses.json.gz')).mtimeMs).toBe(kept);
+});
+
+it('GRPO learns from the same proxies, and a run that is done is not made again', async () => {
+  const size: RlSize = {
+    steps: 1,
+    prompts: 2,
+    group: 2,
+    learningRate: 1e-4,
+    measureEvery: 1,
+    measureSamples: 1,
+    betas: [0.1],
+    noise: 0.25,
+    seeds: [1],
+  };
+  const report = await studyRl(options, size);
+  expect(report.arms.map(({ arm }) => arm)).toEqual(RL_ARMS.map(({ name }) => name));
+  for (const { curve } of report.arms) {
+    expect(curve.map(({ step, kl }) => [step, Math.abs(kl) < 1e-3])).toEqual([
+      [0, true],
+      [1, expect.any(Boolean)],
+    ]);
+    // Whoever rewards, all begin with the same policy.
+    expect(curve[0]?.value).toBe(report.arms[0]?.curve[0]?.value);
+    for (const { proxy, value } of curve) expect([proxy, value].every(Number.isFinite)).toBe(true);
+  }
+  expect(rlTables(report)).toContain('| `dmoerm_uwo`');
+  const begin = performance.now();
+  expect(await studyRl(options, size)).toEqual(report);
+  expect(performance.now() - begin).toBeLessThan(10_000);
 });
 
 it('says which prompts are missing', async () => {
