@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderSvg, type Chart } from '@dmoerm/evaluation';
 import {
@@ -39,10 +39,11 @@ export function addStudyCommand(program: Command): void {
 
 function bonCommand(program: Command): Command {
   return withOptions(program.createCommand('bon'))
+    .summary('best-of-n against reward models of a known gold reward')
     .description(
       'Best-of-n against reward models of a known gold reward. A policy (the base) answers prompts; gold labels pairs of its answers; reward\n' +
         'models, ensembles and mixtures learn from the labels, all of them and with a quarter flipped, and choose the best of n new\n' +
-        'answers. Writes over-optimisation curves with intervals: bon.json, bon.md, bon.svg. Two hours at full size, two minutes at\n' +
+        'answers. Prints tables, and writes curves with intervals: OUTPUT/overoptimisation.json (bon) and a plot. Two hours at full size, two minutes at\n' +
         'quick; a study that was cut off goes on where it was. docs/overoptimisation.md says what was found.',
     )
     .action(async (options: StudyCommandOptions) => {
@@ -53,10 +54,11 @@ function bonCommand(program: Command): Command {
 
 function rlCommand(program: Command): Command {
   return withOptions(program.createCommand('rl'))
+    .summary('reinforcement learning (GRPO) against the same')
     .description(
       'Reinforcement learning against the reward models of `study bon`, which it trains if they are not in --work: the policy learns by GRPO\n' +
-        'from each of them, with and without a KL penalty, and gold is measured on the way. Writes rl.json, rl.md, rl.svg. Hours at full\n' +
-        'size; runs that are done are not made again.',
+        'from each of them, with and without a KL penalty, and gold is measured on the way. Prints tables, and writes\n' +
+        'OUTPUT/overoptimisation.json (rl) and a plot. Hours at full size; runs that are done are not made again.',
     )
     .action(async (options: StudyCommandOptions) => {
       const report = await withProgress(options, (own) => studyRl(own, RL_SIZES[options.size]));
@@ -108,8 +110,9 @@ async function writeReport(
   chart: Chart,
 ): Promise<void> {
   mkdirSync(output, { recursive: true });
-  writeFileSync(join(output, `${name}.json`), `${JSON.stringify(report, rounded, 2)}\n`);
-  writeFileSync(join(output, `${name}.md`), `${tables}\n`);
-  writeFileSync(join(output, `${name}.svg`), await renderSvg(chart));
+  const file = join(output, 'overoptimisation.json');
+  const others = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as object) : {};
+  writeFileSync(file, `${JSON.stringify({ ...others, [name]: report }, rounded, 2)}\n`);
+  writeFileSync(join(output, `overoptimisation-${name}.svg`), await renderSvg(chart));
   process.stdout.write(`${tables}\n`);
 }

@@ -27,16 +27,16 @@ export interface BonSize {
 /** Sizes by name. */
 export const BON_SIZES = {
   full: {
-    trainPrompts: 250,
+    trainPrompts: 200,
     validPrompts: 36,
-    pairs: 3,
-    testPrompts: 24,
+    pairs: 2,
+    testPrompts: 20,
     samples: 256,
     newTokens: 40,
     promptTokens: 128,
     members: 5,
-    epochs: 3,
-    noises: [0, 0.25],
+    epochs: 2,
+    noises: [0.25, 0],
     draws: 2000,
   },
   quick: {
