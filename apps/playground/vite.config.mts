@@ -9,6 +9,7 @@ export default defineConfig({
   resolve: { alias: { '#examples': join(import.meta.dirname, '..', '..', 'examples') } },
   plugins: [react()],
   // Mantine and the charts are most of it; a page for people who try a model by hand may weigh that.
-  build: { chunkSizeWarningLimit: 1200 },
+  // What is in it, under which licence, goes along.
+  build: { chunkSizeWarningLimit: 1200, license: { fileName: 'licences.md' } },
   server: { proxy: { '/v1': GATEWAY, '/openapi.json': GATEWAY }, fs: { allow: ['../..'] } },
 });

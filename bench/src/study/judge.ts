@@ -2,16 +2,12 @@ import { createRandom } from '@dmoerm/core';
 import {
   embedGroups,
   encodeOverall,
-  fitRouter,
   headScore,
-  routeText,
   type EncodedGroup,
   type GroupEmbeddings,
   type Run,
 } from '@dmoerm/recipe';
-import { chooseTasks } from '@dmoerm/reward';
-import { rulesOf, standardised, trainedHeads, type Rule } from '@dmoerm/study';
-import { routingText } from '@dmoerm/core';
+import { standardised, trainedHeads, trainedRouter, trainedRules, type Rule } from '@dmoerm/study';
 import type { StudyTest } from './test-pairs';
 
 /** Rewards of the preferred and the other response, by test pair; standardised on validation. */
@@ -46,26 +42,16 @@ export async function judgeSingle(run: Run, test: StudyTest): Promise<Judged> {
 /** A mixture: routed, with the task that the data names, at random; and rules over the experts' scores in place of the MLP. */
 export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
   const { recipe } = run.options;
-  const { router } = fitRouter(run);
+  const route = trainedRouter(run);
   const tasks = recipe.tasks.map(({ name }) => name);
   const random = createRandom(recipe.seed);
   const routes = new Map(
     test.groups.map((group) => {
       const [record] = (group.pairs.get(0) ?? []).map((pair) => pair.record);
       if (record === undefined) throw new Error('a test group has no pair');
-      const text = routingText({ type: 'conversation', messages: record.messages });
-      const fallback = {
-        task: recipe.router.fallback ?? tasks[0] ?? '',
-        threshold: recipe.router.threshold,
-      };
-      const { assignments } = chooseTasks(
-        router.labels,
-        routeText(router, text),
-        { type: 'top_1' },
-        fallback,
-      );
+      const [own] = route(record.messages, 'top_1');
       const other = tasks[Math.floor(random() * tasks.length)] ?? '';
-      return [group.key, { oracle: record.task, routed: assignments[0]?.task ?? '', random: other }] as const;
+      return [group.key, { oracle: record.task, routed: own?.task ?? '', random: other }] as const;
     }),
   );
   const empty = (): Rewards => ({
@@ -79,14 +65,10 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
     own.rejected[pair] = rejected;
   };
   let experts = 0;
-  for (const [t, pairs] of run.selection.tasks.entries()) {
-    const { task } = pairs;
-    const { groups } = encodeOverall(run, pairs);
-    const fitted = groups.filter((group) => isSplit('train')(group) || isSplit('valid')(group));
+  for (const [t, { task }] of run.selection.tasks.entries()) {
     const own = test.groups.filter(({ key }) => Object.values(routes.get(key) ?? {}).includes(task.name));
-    const embeddings = await embedGroups(run, task, unique([...fitted, ...own]));
-    const heads = await trainedHeads(run, t);
-    const { rules } = rulesOf(run, heads, fitted, embeddings);
+    const { rules, embeddings } = await trainedRules(run, t, own);
+    const count = task.capabilities.length;
     test.pairs.forEach(({ group, first, second, record }, i) => {
       const route = routes.get(group.key);
       const [chosen, rejected] = [vector(group, embeddings, first), vector(group, embeddings, second)];
@@ -94,7 +76,7 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
         for (const [name, rule] of Object.entries(rules))
           put(`oracle_${name}`, i, rule(chosen), rule(rejected));
       if (route?.routed === task.name) {
-        experts += heads.length / test.pairs.length;
+        experts += count / test.pairs.length;
         for (const [name, rule] of Object.entries(rules)) put(name, i, rule(chosen), rule(rejected));
       }
       if (route?.random === task.name) put('random_routing', i, rules.reward(chosen), rules.reward(rejected));

@@ -11,6 +11,6 @@ export type { BonReport } from './bon/report';
 export { studyBon } from './bon/study-bon';
 export type { StudyOptions } from './material';
 // For the study of mixtures.
-export { mean, rulesOf, RULE_NAMES, standardised, uncertaintyWeighted } from './rules';
-export type { Rule, RuleName, TaskRules } from './rules';
-export { trainedHeads } from './trained-heads';
+export { mean, standardised, uncertaintyWeighted } from './rules';
+export type { Rule } from './rules';
+export { trainedHeads, trainedRouter, trainedRules } from './trained-task';

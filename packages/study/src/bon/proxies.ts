@@ -3,22 +3,11 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { createRandom, routingText } from '@dmoerm/core';
-import {
-  embedGroups,
-  encodeOverall,
-  fitRouter,
-  openRun,
-  readRecipe,
-  routeText,
-  trainUnits,
-  type EncodedGroup,
-  type Run,
-} from '@dmoerm/recipe';
-import { chooseTasks } from '@dmoerm/reward';
+import { createRandom } from '@dmoerm/core';
+import { openRun, readRecipe, trainUnits, type EncodedGroup, type Run } from '@dmoerm/recipe';
 import type { OpenedTokenizer } from '@dmoerm/tokenizer';
-import { rulesOf, RULE_NAMES } from '../rules';
-import { trainedHeads } from '../trained-heads';
+import { RULE_NAMES } from '../rules';
+import { trainedRouter, trainedRules, type Assignment } from '../trained-task';
 import type { BonSize, Proxy } from './design';
 import type { LabelFiles } from './labels';
 import type { StudyPrompt } from './prompts';
@@ -117,7 +106,7 @@ function toGroup(
 }
 
 /** By whom a prompt's responses are scored: tasks with weights, by the name of the route. */
-type Routes = ReadonlyMap<string, readonly { readonly task: string; readonly weight: number }[]>;
+type Routes = ReadonlyMap<string, readonly Assignment[]>;
 
 async function scoreAll(
   run: Run,
@@ -131,16 +120,11 @@ async function scoreAll(
   );
   const scores: Record<string, number[][]> = {};
   for (const name of names) scores[name] = groups.map(({ candidates }) => candidates.map(() => 0));
-  for (const [t, pairs] of run.selection.tasks.entries()) {
-    const { task } = pairs;
-    const labelled = encodeOverall(run, pairs).groups.filter(({ pairs: own }) =>
-      ['train', 'valid'].includes(own.get(0)?.[0]?.record.split ?? ''),
-    );
+  for (const [t, { task }] of run.selection.tasks.entries()) {
     const asked = groups.filter((_, p) =>
       [...(routes[p]?.values() ?? [])].some((shares) => shares.some((one) => one.task === task.name)),
     );
-    const embeddings = await embedGroups(run, task, [...labelled, ...asked]);
-    const { rules, spread } = rulesOf(run, await trainedHeads(run, t), labelled, embeddings);
+    const { rules, spread, embeddings } = await trainedRules(run, t, asked);
     for (const [p, group] of groups.entries())
       for (const [route, shares] of routes[p] ?? []) {
         const weight = shares.find((one) => one.task === task.name)?.weight;
@@ -167,23 +151,18 @@ function everywhere(task: string): Routes {
 }
 
 function routesOf(run: Run, { otherRoutes }: Proxy, test: readonly StudyPrompt[]): Routes[] {
-  const { router } = fitRouter(run);
-  const { recipe } = run.options;
-  const tasks = recipe.tasks.map(({ name }) => name);
-  const random = createRandom(recipe.seed);
-  const fallback = { task: tasks[0] ?? '', threshold: recipe.router.threshold };
+  const route = trainedRouter(run);
+  const tasks = run.options.recipe.tasks.map(({ name }) => name);
+  const random = createRandom(run.options.recipe.seed);
   return test.map(({ messages, task }) => {
-    const probabilities = routeText(router, routingText({ type: 'conversation', messages }));
-    const by = (type: 'top_1' | 'soft') =>
-      chooseTasks(router.labels, probabilities, { type }, fallback).assignments;
     const other = tasks[Math.floor(random() * tasks.length)] ?? '';
     return new Map([
-      ['router', by('top_1')],
+      ['router', route(messages, 'top_1')],
       ...(otherRoutes
         ? ([
             ['oracle_routing', [{ task, weight: 1 }]],
             ['random_routing', [{ task: other, weight: 1 }]],
-            ['soft_routing', by('soft')],
+            ['soft_routing', route(messages, 'soft')],
           ] as const)
         : []),
     ]);

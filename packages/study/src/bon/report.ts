@@ -1,4 +1,5 @@
 import type { Chart } from '@dmoerm/evaluation';
+import { curvesChart } from '../curves-chart';
 import { markdown, number, withInterval } from '../tables';
 import type { BonFigures, Difference } from './figures';
 import type { Signs } from './signs';
@@ -69,45 +70,22 @@ function signTable({ curve, overrating }: Signs): string {
   ].join('\n\n');
 }
 
-/** Gold and proxy against sqrt(KL), a panel per noise, for the arms of a list. */
+/** Gold against sqrt(KL), a panel per noise, for the arms of a list. */
 export function bonChart({ arms }: BonReport, names: readonly string[]): Chart {
-  const values = arms
-    .filter(({ arm }) => names.includes(arm))
-    .flatMap(({ arm, noise, curve }) =>
-      curve.map(({ kl, value, interval: [low, high] }) => ({
-        arm,
-        noise: `${percent(noise)} of the labels flipped`,
-        d: Math.sqrt(kl),
-        gold: value,
-        low,
-        high,
-      })),
-    );
-  const x = { field: 'd', type: 'quantitative', title: 'sqrt(KL) of best-of-n, nats' } as const;
-  const color = { field: 'arm', type: 'nominal', sort: [...names], title: null } as const;
-  return {
-    data: { values },
-    facet: { column: { field: 'noise', type: 'nominal', title: null } },
-    spec: {
-      width: 330,
-      height: 280,
-      layer: [
-        {
-          mark: { type: 'area', opacity: 0.08 },
-          encoding: {
-            x,
-            y: { field: 'low', type: 'quantitative', title: 'gold reward, standard deviations' },
-            y2: { field: 'high' },
-            color,
-          },
-        },
-        {
-          mark: { type: 'line', point: true },
-          encoding: { x, y: { field: 'gold', type: 'quantitative' }, color },
-        },
-      ],
-    },
-  };
+  const points = names.flatMap((name) =>
+    arms
+      .filter(({ arm }) => arm === name)
+      .flatMap(({ arm, noise, curve }) =>
+        curve.map(({ kl, value, interval }) => ({
+          arm,
+          panel: `${percent(noise)} of the labels flipped`,
+          x: Math.sqrt(kl),
+          value,
+          interval,
+        })),
+      ),
+  );
+  return curvesChart(points, 'sqrt(KL) of best-of-n, nats');
 }
 
 function percent(share: number): string {

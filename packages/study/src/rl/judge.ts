@@ -1,19 +1,9 @@
-import { routingText } from '@dmoerm/core';
 import type { Trainer } from '@dmoerm/engine';
-import {
-  embedGroups,
-  embedRows,
-  encodeOverall,
-  fitRouter,
-  openExperts,
-  routeText,
-  type Run,
-} from '@dmoerm/recipe';
-import { chooseTasks } from '@dmoerm/reward';
+import { embedRows, openExperts, type Run } from '@dmoerm/recipe';
 import type { Proxy } from '../bon/design';
 import type { StudyPrompt } from '../bon/prompts';
-import { rulesOf, type RuleName, type TaskRules } from '../rules';
-import { trainedHeads } from '../trained-heads';
+import type { RuleName, TaskRules } from '../rules';
+import { trainedRouter, trainedRules } from '../trained-task';
 
 /** Responses to a prompt. */
 export interface Rollout {
@@ -35,14 +25,10 @@ interface TaskJudge extends TaskRules {
 /** The trained proxy of a run, resident. @param rule how its experts' outputs become the reward. */
 export async function openJudge(run: Run, proxy: Proxy, rule: RuleName): Promise<Judge> {
   const tasks = new Map<string, TaskJudge>();
-  for (const [t, pairs] of run.selection.tasks.entries()) {
-    const { task } = pairs;
-    const labelled = encodeOverall(run, pairs).groups.filter(({ pairs: own }) =>
-      ['train', 'valid'].includes(own.get(0)?.[0]?.record.split ?? ''),
-    );
-    const heads = await trainedHeads(run, t);
-    const rules = rulesOf(run, heads, labelled, await embedGroups(run, task, labelled));
-    tasks.set(task.name, { ...rules, trainer: await openExperts(run, task), experts: heads.length });
+  for (const [t, { task }] of run.selection.tasks.entries()) {
+    const rules = await trainedRules(run, t);
+    const experts = task.capabilities.length;
+    tasks.set(task.name, { ...rules, trainer: await openExperts(run, task), experts });
   }
   const taskOf = proxy.single ? () => 'any' : routerOf(run);
   const { template } = run.opened;
@@ -90,16 +76,11 @@ export function joinJudges(judges: readonly Judge[], rule: (rewards: readonly nu
 }
 
 function routerOf(run: Run): (prompt: StudyPrompt) => string {
-  const { router } = fitRouter(run);
-  const { recipe } = run.options;
-  const fallback = { task: recipe.tasks[0]?.name ?? '', threshold: recipe.router.threshold };
+  const route = trainedRouter(run);
   const known = new Map<StudyPrompt, string>();
   return (prompt) => {
-    const found = known.get(prompt);
-    if (found !== undefined) return found;
-    const probabilities = routeText(router, routingText({ type: 'conversation', messages: prompt.messages }));
-    const [chosen] = chooseTasks(router.labels, probabilities, { type: 'top_1' }, fallback).assignments;
-    known.set(prompt, chosen?.task ?? fallback.task);
-    return chosen?.task ?? fallback.task;
+    const task = known.get(prompt) ?? route(prompt.messages, 'top_1')[0]?.task ?? '';
+    known.set(prompt, task);
+    return task;
   };
 }

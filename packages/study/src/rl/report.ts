@@ -1,4 +1,5 @@
 import type { Chart } from '@dmoerm/evaluation';
+import { curvesChart } from '../curves-chart';
 import { markdown, number, withInterval } from '../tables';
 import type { RlReport } from './study-rl';
 
@@ -47,39 +48,14 @@ export function rlTables({ arms, size }: RlReport): string {
 
 /** Gold against steps, a panel per KL penalty. */
 export function rlChart({ arms }: RlReport): Chart {
-  const values = arms.flatMap(({ arm, beta, curve }) =>
-    curve.map(({ step, value, interval: [low, high] }) => ({
+  const points = arms.flatMap(({ arm, beta, curve }) =>
+    curve.map(({ step, value, interval }) => ({
       arm,
-      beta: `KL penalty ${beta}`,
-      step,
-      gold: value,
-      low,
-      high,
+      panel: `KL penalty ${beta}`,
+      x: step,
+      value,
+      interval,
     })),
   );
-  const x = { field: 'step', type: 'quantitative', title: 'steps of GRPO' } as const;
-  const color = { field: 'arm', type: 'nominal', sort: null, title: null } as const;
-  return {
-    data: { values },
-    facet: { column: { field: 'beta', type: 'nominal', title: null } },
-    spec: {
-      width: 330,
-      height: 280,
-      layer: [
-        {
-          mark: { type: 'area', opacity: 0.06 },
-          encoding: {
-            x,
-            y: { field: 'low', type: 'quantitative', title: 'gold reward, standard deviations' },
-            y2: { field: 'high' },
-            color,
-          },
-        },
-        {
-          mark: { type: 'line', point: true },
-          encoding: { x, y: { field: 'gold', type: 'quantitative' }, color },
-        },
-      ],
-    },
-  };
+  return curvesChart(points, 'steps of GRPO');
 }
