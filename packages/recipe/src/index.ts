@@ -12,7 +12,7 @@ export type { PairRow } from './pairs-file';
 export { refitTask } from './refit-task';
 export type { RefitOptions, RefitReport } from './refit-task';
 // For studies: the parts that a run is made of.
-export { aggregate, trainAggregator } from './aggregator/aggregator';
+export { aggregate, headRewards, trainAggregator } from './aggregator/aggregator';
 export type { Aggregator } from './aggregator/aggregator';
 export { headScore } from './head';
 export type { ValueHead } from './head';
@@ -29,4 +29,4 @@ export { labelsOf } from './training/recipe';
 export type { RecipeTask } from './training/recipe';
 export { encodeOverall } from './training/encode-task';
 export { unitFolder } from './training/run';
-export { readUnit } from './training/units';
+export { readUnit, writeUnit } from './training/units';

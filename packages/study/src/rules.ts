@@ -1,6 +1,7 @@
 import {
   trainAggregator,
   aggregate,
+  headRewards,
   headScore,
   judgedPairs,
   type EncodedGroup,
@@ -22,6 +23,7 @@ export const RULE_NAMES = [
   'worst_case',
   'uncertainty_weighted',
   'overall_expert',
+  'heads_uncertainty_weighted',
 ] as const;
 /** One of them. */
 export type RuleName = (typeof RULE_NAMES)[number];
@@ -60,6 +62,10 @@ export function rulesOf(
       headScore(head, u.subarray(k * head.weight.length, (k + 1) * head.weight.length)),
     ),
   );
+  // In the reward's standard deviations, so that lambda means the same as over experts.
+  const scale = scaleOf(valid.map((u) => aggregate(aggregator, u)));
+  const headsOf = (u: Float32Array): number[] =>
+    headRewards(aggregator, u).map((one) => (one - scale.mean) / scale.std);
   const all = (u: Float32Array): number[] => scores.map((score) => score(u));
   return {
     rules: {
@@ -68,6 +74,7 @@ export function rulesOf(
       worst_case: (u) => Math.min(...all(u)),
       uncertainty_weighted: (u) => uncertaintyWeighted(all(u)),
       overall_expert: (u) => scores[0]?.(u) ?? NaN,
+      heads_uncertainty_weighted: (u) => uncertaintyWeighted(headsOf(u)),
     },
     spread: (u) => Math.sqrt(variance(all(u))),
   };
@@ -90,8 +97,10 @@ function variance(values: readonly number[]): number {
 
 /** A rule in units of its standard deviation on validation, 0 at its mean there. */
 export function standardised(valid: readonly Float32Array[], rule: Rule): Rule {
-  const values = valid.map(rule);
-  const center = mean(values);
-  const deviation = Math.sqrt(variance(values)) + 1e-9;
-  return (u) => (rule(u) - center) / deviation;
+  const scale = scaleOf(valid.map(rule));
+  return (u) => (rule(u) - scale.mean) / scale.std;
+}
+
+function scaleOf(values: readonly number[]): { readonly mean: number; readonly std: number } {
+  return { mean: mean(values), std: Math.sqrt(variance(values)) + 1e-9 };
 }

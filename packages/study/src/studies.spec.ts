@@ -1,10 +1,26 @@
+import { createRandom } from '@dmoerm/core';
+import {
+  embedRows,
+  openExperts,
+  readUnit,
+  unitFolder,
+  writeUnit,
+  type RecipeTask,
+  type Run,
+  type UnitResult,
+  type ValueHead,
+} from '@dmoerm/recipe';
+import { relativeError } from '@dmoerm/testing';
+import { openAdapter, readTensorF32 } from '@dmoerm/weights';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BonSize } from './bon/design';
+import { proxiesOf, type BonSize, type Proxy } from './bon/design';
+import { trainProxy } from './bon/proxies';
 import { bonTables } from './bon/report';
 import { studyBon } from './bon/study-bon';
 import { GOLD_TASKS } from './gold/gold';
+import { labelled, prepare } from './material';
 import { RL_ARMS, type RlSize } from './rl/design';
 import { rlTables } from './rl/report';
 import { studyRl } from './rl/study-rl';
@@ -57,7 +73,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 it('best-of-n goes from prompts to curves with intervals, and after a stop on from where it was', async () => {
   const stages: string[] = [];
   const report = await studyBon({ ...options, onStage: (stage) => stages.push(stage) });
-  expect(stages.filter((stage) => stage.includes('proxy'))).toHaveLength(8);
+  expect(stages.filter((stage) => stage.includes('proxy'))).toHaveLength(9);
   expect(report.arms.map(({ arm }) => arm)).toEqual(
     expect.arrayContaining(['single', 'ensemble_wco', 'klora_mean', 'dmoerm_full', 'dmoerm_uwo', 'longer']),
   );
@@ -75,6 +91,56 @@ it('best-of-n goes from prompts to curves with intervals, and after a stop on fr
   rmSync(scores);
   expect(await studyBon(options)).toEqual(report);
   expect(statSync(join(options.work, 'responses.json.gz')).mtimeMs).toBe(kept);
+});
+
+it('the mean of a model with itself is that model, and with another one it is not', async () => {
+  const material = await prepare(options);
+  const own = await labelled(material, 0.25, options);
+  const proxies = proxiesOf(SIZE);
+  const [single, averaged] = [proxies[0], proxies.find(({ name }) => name === 'weight_averaged')] as [
+    Proxy,
+    Proxy,
+  ];
+  const rollouts = material.prompts.slice(0, 2).map((prompt, p) => ({
+    prompt,
+    responses: material.responses[p] ?? [],
+  }));
+  /** A model whose adapter does much. */
+  const loud = async (name: string, seed: number): Promise<Proxy> => {
+    const proxy = { ...single, name };
+    const run = await trainProxy(proxy, own);
+    const folder = unitFolder(run, run.units[0] as Run['units'][number]);
+    const done = await readUnit(folder);
+    const random = createRandom(seed);
+    const values = (count: number): Float32Array =>
+      Float32Array.from({ length: count }, () => 0.1 * (random() - 0.5));
+    const { config } = run.base;
+    const adapter = await openAdapter(join(folder, 'adapter'), config);
+    const modules = await Promise.all(
+      adapter.modules.map(async ({ a, b, ...shape }) => ({
+        ...shape,
+        a: values((await readTensorF32(a)).length),
+        b: values((await readTensorF32(b)).length),
+      })),
+    );
+    const base = { config, name: 'base', type: 'F32' } as const;
+    await writeUnit(folder, { modules, head: done?.head as ValueHead }, [], base, done?.result as UnitResult);
+    return proxy;
+  };
+  const scores = async (proxy: Proxy): Promise<number[]> => {
+    const run = await trainProxy(proxy, own);
+    await using experts = await openExperts(run, run.selection.tasks[0]?.task as RecipeTask);
+    const prompts = rollouts.map(({ prompt }) => prompt.tokens);
+    const candidates = rollouts.map((_, prompt) => ({ prompt, tokens: Int32Array.of(40, 50, 60, 70) }));
+    return [...(await embedRows(experts, { prompts, candidates }, 1, run.base.config.hiddenSize))];
+  };
+  await loud('loud-1', 1);
+  await loud('loud-2', 2);
+  const first = await scores({ ...single, name: 'loud-1' });
+  const apart = async (name: string, averageOf: string[]): Promise<number> =>
+    relativeError(await scores({ ...averaged, name, averageOf }), first);
+  expect(await apart('twice', ['loud-1', 'loud-1'])).toBeLessThan(0.02);
+  expect(await apart('both', ['loud-1', 'loud-2'])).toBeGreaterThan(0.05);
 });
 
 it('GRPO learns from the same proxies, and a run that is done is not made again', async () => {

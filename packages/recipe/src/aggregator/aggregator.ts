@@ -91,7 +91,13 @@ function scoresOf(experts: readonly ValueHead[], u: Float32Array): Float32Array 
 }
 
 /** The heads' mean on one candidate's embeddings [K * d]. */
-export function aggregate({ mean, std, heads }: Aggregator, u: Float32Array): number {
+export function aggregate(aggregator: Aggregator, u: Float32Array): number {
+  const rewards = headRewards(aggregator, u);
+  return rewards.reduce((sum, one) => sum + one, 0) / rewards.length;
+}
+
+/** What each of the M heads says of one candidate's embeddings [K * d]. */
+export function headRewards({ mean, std, heads }: Aggregator, u: Float32Array): number[] {
   const scaled = scale(u, mean, std);
-  return heads.reduce((sum, head) => sum + mlpReward(head, scaled), 0) / heads.length;
+  return heads.map((head) => mlpReward(head, scaled));
 }

@@ -17,6 +17,7 @@ export interface BonArm {
 /** Arms that are a variant of one proxy. */
 const VARIANTS: readonly { readonly arm: string; readonly proxy: string; readonly variant: string }[] = [
   { arm: 'single_equal_flops', proxy: 'single_equal_flops', variant: 'reward' },
+  { arm: 'weight_averaged', proxy: 'weight_averaged', variant: 'reward' },
   { arm: 'klora_mean', proxy: 'klora', variant: 'mean_of_scores' },
   { arm: 'klora_wco', proxy: 'klora', variant: 'worst_case' },
   { arm: 'klora_uwo', proxy: 'klora', variant: 'uncertainty_weighted' },
@@ -26,6 +27,7 @@ const VARIANTS: readonly { readonly arm: string; readonly proxy: string; readonl
   { arm: 'dmoerm_mean', proxy: 'top_layers', variant: 'mean_of_scores' },
   { arm: 'dmoerm_wco', proxy: 'top_layers', variant: 'worst_case' },
   { arm: 'dmoerm_uwo', proxy: 'top_layers', variant: 'uncertainty_weighted' },
+  { arm: 'dmoerm_heads_uwo', proxy: 'top_layers', variant: 'heads_uncertainty_weighted' },
   { arm: 'soft_routing', proxy: 'top_layers', variant: 'soft_routing' },
   { arm: 'oracle_routing', proxy: 'top_layers', variant: 'oracle_routing' },
   { arm: 'random_routing', proxy: 'top_layers', variant: 'random_routing' },

@@ -66,6 +66,8 @@ export interface Proxy {
   readonly recipe: Readonly<Record<string, unknown>>;
   /** Passes of a candidate through the base, mean over the tasks. */
   readonly passes: number;
+  /** Not trained: the mean of these proxies' weights (WARM, arXiv 2401.12187). */
+  readonly averageOf: readonly string[];
   /** Whether it is also asked by other routes than its router's. */
   readonly otherRoutes: boolean;
 }
@@ -84,6 +86,7 @@ export function proxiesOf({ members, epochs }: BonSize): Proxy[] {
     single: true,
     seed,
     passes: 1,
+    averageOf: [],
     otherRoutes: false,
     recipe: {
       ...common,
@@ -104,6 +107,7 @@ export function proxiesOf({ members, epochs }: BonSize): Proxy[] {
     single: false,
     seed: 1,
     passes,
+    averageOf: [],
     otherRoutes: name === 'top_layers',
     recipe: { ...common, plan, data, tasks },
   });
@@ -127,6 +131,13 @@ export function proxiesOf({ members, epochs }: BonSize): Proxy[] {
     single('single_equal_flops', 1, {
       phase2: { learning_rate: 5e-4, epochs: Math.round(epochs * many), patience: 20 },
     }),
+    {
+      // Its LoRA is theirs side by side: the mean of their products, with nothing lost.
+      ...single('weight_averaged', 1, {
+        lora: { ...LORA, rank: members * LORA.rank, alpha: members * LORA.alpha },
+      }),
+      averageOf: Array.from({ length: members }, (_, i) => `single-${i + 1}`),
+    },
     mixture('klora', top, topPasses, alike),
     mixture('top_layers', top, topPasses, capable),
     mixture('readout', { type: 'readout' }, 1, capable),

@@ -10,6 +10,7 @@ import { RULE_NAMES } from '../rules';
 import { trainedRouter, trainedRules, type Assignment } from '../trained-task';
 import type { BonSize, Proxy } from './design';
 import type { LabelFiles } from './labels';
+import { averageWeights } from './weight-average';
 import type { StudyPrompt } from './prompts';
 
 /** Scores by variant of the proxy, by test prompt, by response. */
@@ -48,7 +49,8 @@ export async function scoreProxy(
 }
 
 /** Trains a proxy, if it is not trained yet. */
-export async function trainProxy({ name, seed, recipe }: Proxy, options: ProxyOptions): Promise<Run> {
+export async function trainProxy(proxy: Proxy, options: ProxyOptions): Promise<Run> {
+  const { name, seed, recipe, averageOf } = proxy;
   const { basePath, labels, size, trunks, threads, onStage, onProgress } = options;
   const folder = join(options.folder, name);
   mkdirSync(folder, { recursive: true });
@@ -80,7 +82,12 @@ export async function trainProxy({ name, seed, recipe }: Proxy, options: ProxyOp
         onProgress(`${name}: ${label}`, done, total),
     }),
   });
-  await trainUnits(run);
+  if (averageOf.length > 0)
+    await averageWeights(
+      run,
+      averageOf.map((one) => join(options.folder, one)),
+    );
+  else await trainUnits(run);
   return run;
 }
 
