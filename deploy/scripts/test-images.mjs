@@ -74,6 +74,13 @@ try {
     'gives the same bits over HTTP',
     String(rewards(await scoredOverHttp(gateway))) === String(rewards(here.stdout)),
   );
+  const page = await (await fetch(`http://${gateway}/`)).text();
+  const [, script] = /<script[^>]* src="(\/assets\/[^"]+)"/.exec(page) ?? [];
+  check(
+    'gateway',
+    'serves the playground',
+    script !== undefined && (await fetch(`http://${gateway}${script}`)).ok,
+  );
   for (const container of [...started].reverse()) {
     podman('stop', '--time', '30', container);
     check(
