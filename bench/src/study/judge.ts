@@ -39,8 +39,11 @@ export async function judgeSingle(run: Run, test: StudyTest): Promise<Judged> {
   return { variants: { reward: judge(test, embeddings, scaled) }, experts: 1 };
 }
 
-/** A mixture: routed, with the task that the data names, at random; and rules over the experts' scores in place of the MLP. */
-export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
+/**
+ * A mixture: routed, and rules over the experts' scores in place of the MLP. With `everyRoute`, which asks twice as many experts, also with the task that
+ * the data names, and at random.
+ */
+export async function judgeMixture(run: Run, test: StudyTest, everyRoute: boolean): Promise<Judged> {
   const { recipe } = run.options;
   const route = trainedRouter(run);
   const tasks = recipe.tasks.map(({ name }) => name);
@@ -51,7 +54,8 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
       if (record === undefined) throw new Error('a test group has no pair');
       const [own] = route(record.messages, 'top_1');
       const other = tasks[Math.floor(random() * tasks.length)] ?? '';
-      return [group.key, { oracle: record.task, routed: own?.task ?? '', random: other }] as const;
+      const others = everyRoute ? { oracle: record.task, random: other } : { oracle: null, random: null };
+      return [group.key, { named: record.task, routed: own?.task ?? '', ...others }] as const;
     }),
   );
   const empty = (): Rewards => ({
@@ -66,7 +70,7 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
   };
   let experts = 0;
   for (const [t, { task }] of run.selection.tasks.entries()) {
-    const own = test.groups.filter(({ key }) => Object.values(routes.get(key) ?? {}).includes(task.name));
+    const own = test.groups.filter(({ key }) => asksFor(routes.get(key), task.name));
     const { rules, embeddings } = await trainedRules(run, t, own);
     const count = task.capabilities.length;
     test.pairs.forEach(({ group, first, second, record }, i) => {
@@ -85,11 +89,19 @@ export async function judgeMixture(run: Run, test: StudyTest): Promise<Judged> {
   }
   const hits = test.pairs
     .map(({ group }) => routes.get(group.key))
-    .filter((one) => one?.oracle === one?.routed);
+    .filter((one) => one?.named === one?.routed);
   process.stderr.write(
     `router names the data's task for ${hits.length} of ${test.pairs.length} test pairs\n`,
   );
   return { variants, experts };
+}
+
+function asksFor(
+  route:
+    { readonly routed: string; readonly oracle: string | null; readonly random: string | null } | undefined,
+  task: string,
+): boolean {
+  return route !== undefined && [route.routed, route.oracle, route.random].includes(task);
 }
 
 function judge(test: StudyTest, embeddings: GroupEmbeddings, rule: Rule): Rewards {

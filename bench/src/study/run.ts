@@ -65,7 +65,9 @@ export async function studyOne(
     pairs: test.rows,
   };
   writeFileSync(join(output, 'test.json'), `${JSON.stringify(record)}\n`);
-  const { variants, experts } = await (isSingle(one.name) ? judgeSingle : judgeMixture)(run, test);
+  const { variants, experts } = await (isSingle(one.name)
+    ? judgeSingle(run, test)
+    : judgeMixture(run, test, one.name === 'top_layers'));
   const result: RunResult = {
     ...one,
     machine: describeMachine().processor,

@@ -27,12 +27,12 @@ export interface BonSize {
 /** Sizes by name. */
 export const BON_SIZES = {
   full: {
-    trainPrompts: 200,
-    validPrompts: 36,
+    trainPrompts: 150,
+    validPrompts: 30,
     pairs: 2,
-    testPrompts: 20,
+    testPrompts: 16,
     samples: 256,
-    newTokens: 40,
+    newTokens: 32,
     promptTokens: 128,
     members: 5,
     epochs: 2,
