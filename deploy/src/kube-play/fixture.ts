@@ -7,7 +7,7 @@ import { renderChart } from '../chart';
 import type { Expected } from './load';
 
 const ROOT = resolve(__dirname, '..', '..', '..');
-const KINDS = ['router', 'expert', 'aggregator'] as const;
+const KINDS = ['router', 'expert', 'aggregator', 'gateway'] as const;
 
 interface Line {
   readonly id: string;
@@ -48,15 +48,15 @@ export async function certify(authority: Authority): Promise<Record<string, Reco
   return Object.fromEntries(await Promise.all(secrets));
 }
 
-/** The chart as it is by default without its gateway, with fewer cores, shorter calls, and one who may call. */
+/** The chart as it is by default, with fewer cores, shorter calls, and one who may call. */
 export function render(): string {
   const set = {
-    'gateway.enabled': false,
     'experts[0].name': 'main',
     'experts[0].longestCallSeconds': 20,
     'experts[0].resources.limits.cpu': 1,
     'experts[0].resources.limits.memory': '2Gi',
     'router.longestCallSeconds': 20,
+    'gateway.longestCallSeconds': 20,
     'security.identities[0].name': 'trainer',
     'security.identities[0].role': 'trainer',
     'security.identities[0].subjects[0]': 'DNS:trainer',

@@ -1,6 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ScoreItem } from '@dmoerm/client';
 
+/** Gives an item its rewards, NaN where there is none or a lesser one. */
+export type Score = (item: ScoreItem) => Promise<readonly number[]>;
+
+/** Scores over gRPC. */
+export function overGrpc(client: Client): Score {
+  return async (item) =>
+    (await client.score(item)).candidates.map((one) =>
+      one.type === 'score' && !one.degraded ? one.reward : NaN,
+    );
+}
+
 /** An item and the rewards that it must get. */
 export interface Expected {
   readonly item: ScoreItem;
@@ -23,7 +34,7 @@ export class Load {
   private readonly callers: Promise<void>[];
 
   constructor(
-    private readonly client: Client,
+    private readonly score: Score,
     private readonly items: readonly Expected[],
     width: number,
   ) {
@@ -49,8 +60,7 @@ export class Load {
       if (expected === undefined) return;
       tally.calls++;
       try {
-        const { candidates } = await this.client.score(expected.item);
-        const rewards = candidates.map((one) => (one.type === 'score' && !one.degraded ? one.reward : NaN));
+        const rewards = await this.score(expected.item);
         if (rewards.some((reward, c) => reward !== expected.rewards[c])) tally.wrong++;
       } catch (error) {
         const { reason = 'UNKNOWN' } = error as { reason?: string };

@@ -6,13 +6,13 @@ import { createAuthority } from '@dmoerm/testing';
 import { parseManifests } from '../chart';
 import { Report } from '../report';
 import { certify, examples, render } from './fixture';
-import { Load } from './load';
-import type { Expected, Tally } from './load';
+import { Load, overGrpc } from './load';
+import type { Expected, Score, Tally } from './load';
 import { Mesh } from './mesh';
 import { clear, crash, makeNetwork, podman, readyCount, start, stop, untilReady } from './podman';
 import { toPods } from './pods';
 
-const SERVICES = ['expert', 'aggregator', 'router'];
+const SERVICES = ['expert', 'aggregator', 'router', 'gateway'];
 /** Calls at once. */
 const WIDTH = 8;
 
@@ -28,9 +28,6 @@ const tenths = (seconds: number): number => Number(seconds.toFixed(1));
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dmoerm-kube-play-'));
   const authority = await createAuthority(folder, 'mesh');
-  process.stdout.write(
-    'skipped: the gateway (podman asks for HTTP health with a curl inside of the pod, which has none)\n',
-  );
   const pods = toPods(parseManifests(render()), await certify(authority));
   let mesh: Mesh | null = null;
   clear(pods);
@@ -48,14 +45,23 @@ async function main(): Promise<void> {
     const [first] = items;
     if (first === undefined) throw new Error('the mesh outside of containers scores no example');
     await scores(client, items);
+    const gateway = mesh.gateway(trainer);
+    const overHttp: Score = (item) => gateway.score(item);
+    await scoresOverHttp(overHttp, items);
+    const page = await gateway.page();
+    report.check('its gateway serves the playground', page.status === 200 && page.html, page);
+    const nobody = await mesh.gateway(null).statusOf(first.item);
+    report.check('its gateway refuses who has no certificate', nobody === 401, { status: nobody });
+    const load = (kind: string): Load =>
+      new Load(kind === 'gateway' ? overHttp : overGrpc(client), items, WIDTH);
     const stranger = await mesh.answerTo(null, first);
     report.check('it refuses who has no certificate', stranger === 'UNAVAILABLE', { answer: stranger });
     const past = await mesh.answerPastRouter(trainer);
     report.check('it refuses a trainer that calls past the router', past === 'UNAUTHENTICATED', {
       answer: past,
     });
-    for (const kind of SERVICES) await killed(mesh, kind, new Load(client, items, WIDTH));
-    for (const kind of SERVICES) await stopped(mesh, kind, new Load(client, items, WIDTH));
+    for (const kind of SERVICES) await killed(mesh, kind, load(kind));
+    for (const kind of SERVICES) await stopped(mesh, kind, load(kind));
     for (const pod of mesh.of('expert')) podman(['stop', '--time', '0', pod.container]);
     const last = await mesh.answerTo(trainer, first);
     report.check('control: without experts there is no reward', last !== 'scored', { answer: last });
@@ -75,6 +81,12 @@ async function scores(client: Client, items: readonly Expected[]): Promise<void>
   report.check('it scores the examples with the bits of a mesh outside of containers', same, {
     items: items.length,
   });
+}
+
+async function scoresOverHttp(score: Score, items: readonly Expected[]): Promise<void> {
+  const rewards = await Promise.all(items.map(({ item }) => score(item)));
+  const same = JSON.stringify(rewards) === JSON.stringify(items.map((one) => one.rewards));
+  report.check('its gateway scores them with the same bits over HTTPS', same, { items: items.length });
 }
 
 /** Kills a pod of a service under load. */

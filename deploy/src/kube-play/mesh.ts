@@ -4,6 +4,7 @@ import { DmoermError } from '@dmoerm/core';
 import { expertV1 } from '@dmoerm/protos';
 import { connect } from '@dmoerm/rpc';
 import type { CertificateFilesOf } from '@dmoerm/testing';
+import { GatewayCaller } from './gateway';
 import type { Expected } from './load';
 import { SUBNET, play } from './podman';
 import type { PlayedPod } from './podman';
@@ -12,16 +13,16 @@ import type { Playable } from './pods';
 /** The pods that play, and ways to call them. */
 export class Mesh {
   readonly pods: readonly PlayedPod[];
-  private readonly clients: Client[] = [];
+  private readonly clients: { close(): void }[] = [];
 
   /** @param ca file with the authority of the services' certificates. */
   constructor(
     pods: readonly Playable[],
     private readonly ca: string,
   ) {
-    // Routers are called from this machine, which finds them by address.
+    // Routers and gateways are called from this machine, which finds them by address.
     this.pods = pods.map((pod, i) =>
-      play(pod, pod.name.startsWith('dmoerm-router') ? `${SUBNET}.${200 + i}` : undefined),
+      play(pod, /^dmoerm-(router|gateway)/.test(pod.name) ? `${SUBNET}.${200 + i}` : undefined),
     );
   }
 
@@ -37,6 +38,17 @@ export class Mesh {
     const client = createClient({ address: `ipv4:${addresses.join(',')}`, tls, timeoutMs: 60_000, patient });
     this.clients.push(client);
     return client;
+  }
+
+  /** A caller of all gateways. */
+  gateway(identity: CertificateFilesOf | null): GatewayCaller {
+    const caller = new GatewayCaller(
+      this.of('gateway').map(({ ip }) => ip),
+      this.ca,
+      identity,
+    );
+    this.clients.push(caller);
+    return caller;
   }
 
   /** How one call ends that somebody makes once: `scored`, or the code of its error. */

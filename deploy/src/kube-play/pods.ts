@@ -1,5 +1,5 @@
 import { ofKind, podOf, selects } from '../objects';
-import type { KubeObject, PodSpec } from '../objects';
+import type { Container, KubeObject, PodSpec } from '../objects';
 
 /** A pod for `podman kube play`, and the names of the Services that it is behind. */
 export interface Playable {
@@ -15,7 +15,8 @@ export interface Playable {
 
 /**
  * The pods of rendered Deployments, as podman can play them: podman knows no Services, so pods get their names on the network; it publishes every
- * port that a pod names on this machine, so none is named; it gives Secrets to pods undecoded, so they become ConfigMaps. All else stays
+ * port that a pod names on this machine, so none is named; it asks for HTTP health with a curl inside of the pod, which has none, so those
+ * probes go; it gives Secrets to pods undecoded, so they become ConfigMaps. All else stays
  * as the chart has it.
  */
 export function toPods(
@@ -45,11 +46,22 @@ function playable(spec: PodSpec): PodSpec {
   return {
     ...spec,
     restartPolicy: 'Always',
-    containers: spec.containers.map(({ ports: _, ...container }) => container),
+    containers: spec.containers.map(({ ports: _, ...container }) => withoutHttpProbes(container)),
     volumes: (spec.volumes ?? []).map(({ secret, ...volume }) =>
       secret === undefined ? volume : { ...volume, configMap: { name: secret.secretName } },
     ),
   };
+}
+
+function withoutHttpProbes({
+  startupProbe,
+  livenessProbe,
+  readinessProbe,
+  ...container
+}: Container): Container {
+  const probes = Object.entries({ startupProbe, livenessProbe, readinessProbe });
+  const kept = probes.filter(([, probe]) => probe !== undefined && !('httpGet' in probe));
+  return { ...container, ...Object.fromEntries(kept) };
 }
 
 function configMaps(
