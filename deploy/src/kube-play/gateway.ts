@@ -16,7 +16,7 @@ interface Answer {
 
 interface Scored {
   readonly results: readonly {
-    readonly candidates?: readonly { readonly reward?: number; readonly degraded?: unknown }[];
+    readonly candidates?: readonly { readonly reward?: number; readonly degraded?: boolean }[];
   }[];
 }
 
@@ -46,9 +46,7 @@ export class GatewayCaller {
     const { status, text } = await this.call('POST', '/v1/score', bodyOf(item));
     if (status !== 200) throw Object.assign(new Error(text), { reason: `HTTP_${status}` });
     const [result] = (JSON.parse(text) as Scored).results;
-    return (result?.candidates ?? []).map(({ reward = NaN, degraded }) =>
-      Array.isArray(degraded) ? (degraded.length > 0 ? NaN : reward) : degraded ? NaN : reward,
-    );
+    return (result?.candidates ?? []).map(({ reward, degraded }) => (degraded ? NaN : (reward ?? NaN)));
   }
 
   /** The HTTP status that a call with an item gets. */
@@ -68,8 +66,10 @@ export class GatewayCaller {
   }
 
   private async call(method: string, path: string, body?: string): Promise<Answer> {
+    // Of its own: with a common one, calls at once could each meet the same gateway again.
+    const first = this.turn++;
     for (let tries = 1; ; tries++) {
-      const ip = this.ips[this.turn++ % this.ips.length] ?? '';
+      const ip = this.ips[(first + tries) % this.ips.length] ?? '';
       try {
         const answer = await this.once(ip, method, path, body);
         if (answer.status !== 503 || tries === TRIES) return answer;
