@@ -20,7 +20,8 @@ const shipped = new Set();
 ship(resolve(entry));
 if (existsSync(join(ROOT, 'bundles', 'default'))) copy(join(ROOT, 'bundles', 'default'), () => true);
 // The page that the gateway serves: files, not a package of its program.
-if (shipped.has(join(ROOT, 'services', 'gateway'))) copy(join(ROOT, 'apps', 'playground', 'dist'), () => true);
+if (shipped.has(join(ROOT, 'services', 'gateway')))
+  copy(join(ROOT, 'apps', 'playground', 'dist'), () => true);
 copy(join(ROOT, 'LICENSE'), () => true);
 
 function ship(folder) {
