@@ -26,7 +26,7 @@ interface StudyCommandOptions {
 }
 
 /** Arms that the plot shows. */
-const SHOWN = ['single', 'ensemble_mean', 'klora_mean', 'dmoerm_top_layers', 'dmoerm_uwo', 'random_routing'];
+const SHOWN = ['single', 'ensemble_mean', 'klora_mean', 'dmoerm_top_layers', 'dmoerm_mean', 'dmoerm_uwo'];
 
 /** `dmoerm study ...`. */
 export function addStudyCommand(program: Command): void {

@@ -18,7 +18,8 @@ export function curvesChart(points: readonly CurvePoint[], title: string): Chart
     high,
   }));
   const x = { field: 'x', type: 'quantitative', title } as const;
-  const color = { field: 'arm', type: 'nominal', sort: null, title: null } as const;
+  const legend = { symbolOpacity: 1 };
+  const color = { field: 'arm', type: 'nominal', sort: null, title: null, legend } as const;
   return {
     data: { values },
     facet: { column: { field: 'panel', type: 'nominal', title: null } },
