@@ -44,6 +44,8 @@ const ENSEMBLES: Readonly<Record<string, (rewards: readonly number[]) => number>
 /** The arm that all others are compared with, and the ensemble that they should beat. */
 export const SINGLE = 'single';
 export const ENSEMBLE = 'ensemble_mean';
+/** What the rules over the same experts, other routes and placebos are compared with. */
+export const MIXTURE = 'dmoerm_top_layers';
 
 /** All arms of one noise. @param responses by test prompt */
 export function armsOf(

@@ -1,7 +1,7 @@
 import { bestOfN, bestOfNKl } from '../statistics/best-of-n';
 import { curveFigures, fitCurve } from '../statistics/curve';
 import { resample, type Interval } from '../statistics/resample';
-import { ENSEMBLE, SINGLE, type BonArm, type Scores } from './arms';
+import { ENSEMBLE, MIXTURE, SINGLE, type BonArm, type Scores } from './arms';
 
 /** An arm's curve and what it says. */
 export interface BonFigures {
@@ -14,6 +14,7 @@ export interface BonFigures {
   readonly final: Interval;
   readonly best: Interval;
   readonly drop: Interval;
+  readonly late: Interval;
   readonly area: Interval;
   readonly alpha: Interval;
   readonly beta: Interval;
@@ -27,13 +28,18 @@ export interface BonFigures {
   /** Null for the arm itself. */
   readonly minus_single: Difference | null;
   readonly minus_ensemble: Difference | null;
+  /** To the mixture's learned aggregator. */
+  readonly minus_mixture: Difference | null;
 }
 
 /** Paired, over the same prompts. */
 export interface Difference {
   readonly final: Interval;
   readonly drop: Interval;
-  /** Both exclude 0 to its favour. */
+  readonly late: Interval;
+  /**
+   * `final` and `late` both exclude 0 to its favour. Not `drop`: where the other's drop is 0 in some draws, no difference to it can exclude 0.
+   */
   readonly wins: boolean;
 }
 
@@ -80,18 +86,7 @@ export function figuresOf(arms: readonly BonArm[], evidence: BonEvidence): BonFi
     const minus = (name: string): Difference | null => {
       const other = curves.get(name);
       if (name === arm.name || other === undefined) return null;
-      const width = sizes.length;
-      const joined = rows.map((row, p) => [...row, ...(other[p] ?? [])]);
-      const { final, drop } = resample(
-        joined,
-        strata,
-        (both) => {
-          const [a, b] = [curveFigures(d, both.slice(0, width)), curveFigures(d, both.slice(width))];
-          return { final: a.final - b.final, drop: a.drop - b.drop };
-        },
-        options,
-      );
-      return { final, drop, wins: final.interval[0] > 0 && drop.interval[1] < 0 };
+      return differenceOf(rows, other, d, strata, options);
     };
     return {
       arm: arm.name,
@@ -112,8 +107,30 @@ export function figuresOf(arms: readonly BonArm[], evidence: BonEvidence): BonFi
       held_out_error: last * (fitted.alpha - fitted.beta * last) - (mean.at(-1) ?? NaN),
       minus_single: minus(SINGLE),
       minus_ensemble: minus(ENSEMBLE),
+      minus_mixture: minus(MIXTURE),
     };
   });
+}
+
+/** What one arm's curves have over another's, paired by prompt. @param rows [prompts][points], as `other` */
+export function differenceOf(
+  rows: readonly (readonly number[])[],
+  other: readonly (readonly number[])[],
+  d: readonly number[],
+  strata: readonly string[],
+  options: { readonly draws: number; readonly seed: number },
+): Difference {
+  const joined = rows.map((row, p) => [...row, ...(other[p] ?? [])]);
+  const { final, drop, late } = resample(
+    joined,
+    strata,
+    (both) => {
+      const [a, b] = [curveFigures(d, both.slice(0, d.length)), curveFigures(d, both.slice(d.length))];
+      return { final: a.final - b.final, drop: a.drop - b.drop, late: a.late - b.late };
+    },
+    options,
+  );
+  return { final, drop, late, wins: final.interval[0] > 0 && late.interval[0] > 0 };
 }
 
 /** By prompt: the values at each n, seeds averaged; of the proxy itself if `values` is null. */

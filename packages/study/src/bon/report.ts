@@ -1,7 +1,7 @@
 import type { Chart } from '@dmoerm/evaluation';
 import { curvesChart } from '../curves-chart';
 import { markdown, number, withInterval } from '../tables';
-import type { BonFigures, Difference } from './figures';
+import type { BonFigures } from './figures';
 import type { Signs } from './signs';
 
 /** Everything that the study found. */
@@ -30,31 +30,38 @@ function armTable(arms: readonly BonFigures[]): string {
   return markdown(
     [
       'arm',
+      'seeds',
       'passes',
       `gold at n = ${largest} [95 %]`,
       'drop',
-      'area',
+      'late',
       'd*',
-      'minus `single`: final',
-      'drop',
-      'minus `ensemble_mean`: final',
-      'drop',
+      'final minus `single`',
+      'minus `ensemble_mean`',
+      'minus `dmoerm_top_layers`',
     ],
-    arms.map((one) => [
-      `\`${one.arm}\`${one.minus_ensemble?.wins === true ? ' **wins**' : ''}`,
-      one.passes.toFixed(1),
-      withInterval(one.final),
-      withInterval(one.drop),
-      number(one.area.value),
-      one.peak.value === null ? '-' : number(one.peak.value),
-      ...difference(one.minus_single),
-      ...difference(one.minus_ensemble),
-    ]),
+    arms.map((one) => {
+      const { minus_single: single, minus_ensemble: ensemble, minus_mixture: mixture } = one;
+      return [
+        `\`${one.arm}\``,
+        `${one.seeds}`,
+        one.passes.toFixed(1),
+        withInterval(one.final),
+        withInterval(one.drop),
+        withInterval(one.late),
+        peakOf(one),
+        ...[single, ensemble, mixture].map((minus) =>
+          minus === null ? '' : `${withInterval(minus.final)}${minus.wins ? ' **wins**' : ''}`,
+        ),
+      ];
+    }),
   );
 }
 
-function difference(one: Difference | null): [string, string] {
-  return one === null ? ['', ''] : [withInterval(one.final), withInterval(one.drop)];
+/** A peak that lies beyond the largest n was not seen. */
+function peakOf({ peak, curve }: BonFigures): string {
+  const reached = Math.sqrt(curve.at(-1)?.kl ?? 0);
+  return peak.value === null || peak.value > reached || peak.value < 0 ? 'not reached' : number(peak.value);
 }
 
 function signTable({ curve, overrating }: Signs): string {

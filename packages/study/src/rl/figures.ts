@@ -1,4 +1,4 @@
-import type { Difference } from '../bon/figures';
+import { differenceOf, type Difference } from '../bon/figures';
 import { curveFigures, fitLearningCurve } from '../statistics/curve';
 import { resample, type Interval } from '../statistics/resample';
 import { mean } from '../rules';
@@ -26,6 +26,7 @@ export interface RlFigures {
   readonly final: Interval;
   readonly best: Interval;
   readonly drop: Interval;
+  readonly late: Interval;
   readonly area: Interval;
   /** Of R(d) = d (alpha - beta ln d); null where the curve does not turn. */
   readonly peak: number | null;
@@ -74,32 +75,7 @@ export function rlFigures(arms: readonly RlRuns[], strata: readonly string[], dr
       curve,
       ...own,
       peak: Number.isFinite(peak) ? peak : null,
-      minus_single: other === undefined ? null : difference(rows, other, steps, strata, options),
+      minus_single: other === undefined ? null : differenceOf(rows, other, steps, strata, options),
     };
   });
-}
-
-function difference(
-  rows: readonly (readonly number[])[],
-  other: readonly (readonly number[])[],
-  steps: readonly number[],
-  strata: readonly string[],
-  options: { readonly draws: number; readonly seed: number },
-): Difference {
-  const joined = rows.map((row, p) => [...row, ...(other[p] ?? [])]);
-  const { final, drop } = resample(
-    joined,
-    strata,
-    (both) => {
-      const [a, b] = [0, steps.length].map((from) =>
-        curveFigures(steps, both.slice(from, from + steps.length)),
-      );
-      return {
-        final: (a?.final ?? NaN) - (b?.final ?? NaN),
-        drop: (a?.drop ?? NaN) - (b?.drop ?? NaN),
-      };
-    },
-    options,
-  );
-  return { final, drop, wins: final.interval[0] > 0 && drop.interval[1] < 0 };
 }

@@ -47,7 +47,7 @@ describe('fitLearningCurve', () => {
 
 describe('curveFigures', () => {
   it('are final, best, drop and mean', () => {
-    expect(curveFigures([0, 1, 2], [0, 2, 1])).toEqual({ final: 1, best: 2, drop: 1, area: 1.25 });
-    expect(curveFigures([0, 1, 2], [0, 1, 2]).drop).toBe(0);
+    expect(curveFigures([0, 1, 2], [0, 2, 1])).toEqual({ final: 1, best: 2, drop: 1, late: -1, area: 1.25 });
+    expect(curveFigures([0, 1, 2], [0, 1, 2])).toMatchObject({ drop: 0, late: 1 });
   });
 });

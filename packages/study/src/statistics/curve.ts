@@ -48,6 +48,10 @@ export interface CurveFigures {
   readonly best: number;
   /** `best` less `final`. */
   readonly drop: number;
+  /**
+   * Change over the last third of the points: unlike the drop it is not cut off at 0, so that a difference of two can exclude 0.
+   */
+  readonly late: number;
   /** Mean reward over d, by trapezoids. */
   readonly area: number;
 }
@@ -60,5 +64,6 @@ export function curveFigures(d: readonly number[], reward: readonly number[]): C
   for (let i = 1; i < d.length; i++)
     area +=
       (((reward[i] as number) + (reward[i - 1] as number)) / 2) * ((d[i] as number) - (d[i - 1] as number));
-  return { final, best, drop: best - final, area: area / (d.at(-1) as number) };
+  const before = reward[Math.floor((2 * (reward.length - 1)) / 3)] as number;
+  return { final, best, drop: best - final, late: final - before, area: area / (d.at(-1) as number) };
 }
