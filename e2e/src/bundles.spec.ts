@@ -16,7 +16,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Committed {
   readonly provenance: { readonly limit: number };
-  readonly arms: readonly { readonly engines: readonly { readonly isa: string }[] }[];
+  readonly arms: readonly {
+    readonly engines: readonly { readonly isa: string; readonly weights: string }[];
+  }[];
 }
 
 it('the default bundle carries its base, needs no download, and is small', async () => {
@@ -41,8 +43,12 @@ it('an evaluation of the default bundle gives the committed figures again, to th
   ]);
   expect([await exitStatus(child), log()]).toEqual([0, expect.anything()]);
   const again = JSON.parse(readFileSync(json, 'utf8')) as Committed;
-  const isa = (report: Committed): string | undefined => report.arms[0]?.engines[0]?.isa;
-  if (isa(again) !== isa(committed))
-    return console.warn(`not compared: the figures are of ${isa(committed)}, this machine has ${isa(again)}`);
+  // The type of weights is chosen by what the processor multiplies faster: units of one name choose differently.
+  const engine = ({ arms }: Committed): string =>
+    (arms[0]?.engines ?? []).map(({ isa, weights }) => `${isa} with ${weights} weights`).join();
+  if (engine(again) !== engine(committed))
+    return console.warn(
+      `skipped: the committed figures (they are of ${engine(committed)}, this machine has ${engine(again)})`,
+    );
   expect(again).toEqual(committed);
 });

@@ -24,6 +24,9 @@ export const NOT_MADE: Readonly<Record<string, string>> = {
   DmoermTrainingStalls: 'a training without a step for half an hour',
   DmoermReplicasFail:
     'a service that fails 1 of 20 attempts for minutes, while the router leaves failing replicas out at once',
+  DmoermScoresInflated: 'a policy that pleases the model, and more than 1,000 of its responses in an hour',
+  DmoermLongerWins: 'a policy that learns to be long, and more than 1,000 pairs of its responses in an hour',
+  DmoermExpertsDisagree: 'responses unlike those of the week before',
   DmoermReplicasLate: 'replicas that are late for minutes, while second attempts have a budget',
 };
 
