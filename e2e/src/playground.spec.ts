@@ -23,7 +23,9 @@ const AWKWARD = `It's "blue"\\ \${HOME} $(id) \`id\`\n\tnaïve 🙂`;
 const executable = findChromium();
 const built = existsSync(join(PAGE, 'index.html'));
 if (executable === null)
-  console.warn('skipped: the playground in a browser (no chromium; Debian: apt-get install chromium)');
+  process.stderr.write(
+    'skipped: the playground in a browser (no chromium; Debian: apt-get install chromium)\n',
+  );
 
 const folder = mkdtempSync(join(tmpdir(), 'dmoerm-playground-'));
 const services = new Services();
@@ -246,7 +248,7 @@ it('is built: the gateway has a page to serve', () => expect(built).toBe(true));
     });
 
     const python = existsSync(PYTHON);
-    if (!python) console.warn('skipped: the copied Python (clients/python has no .venv)');
+    if (!python) process.stderr.write('skipped: the copied Python (clients/python has no .venv)\n');
     (python ? it : it.skip)('Python', async () => {
       const code = here(await copied('Python'));
       expect(lines(ran(PYTHON, ['-c', code]))).toEqual(expected);

@@ -43,8 +43,8 @@ function bonCommand(program: Command): Command {
     .description(
       'Best-of-n against reward models of a known gold reward. A policy (the base) answers prompts; gold labels pairs of its answers; reward\n' +
         'models, ensembles and mixtures learn from the labels, all of them and with a quarter flipped, and choose the best of n new\n' +
-        'answers. Prints tables, and writes curves with intervals: OUTPUT/overoptimisation.json (bon) and a plot. Two hours at full size, two minutes at\n' +
-        'quick; a study that was cut off goes on where it was. docs/overoptimisation.md says what was found.',
+        'answers. Prints tables, and writes curves with intervals: OUTPUT/overoptimisation.json (bon) and a plot. About an hour at full size, two\n' +
+        'minutes at quick; a study that was cut off goes on where it was. docs/overoptimisation.md says what was found.',
     )
     .action(async (options: StudyCommandOptions) => {
       const report = await withProgress(options, studyBon);
@@ -78,7 +78,7 @@ function withOptions(command: Command): Command {
       new Option('--size <name>', 'how much of everything').choices(Object.keys(BON_SIZES)).default('full'),
     )
     .option('--output <folder>', 'for the report', join('runs', 'over-optimisation'))
-    .option('--work <folder>', 'checkpoints, responses and scores; default OUTPUT/work')
+    .option('--work <folder>', 'checkpoints, responses and scores of one size; default OUTPUT/work-SIZE')
     .option('--threads <n>', 'of the engine; 0: all cores', Number, 0);
 }
 
@@ -92,7 +92,7 @@ async function withProgress<T>(
       data,
       basePath: base,
       size: BON_SIZES[size],
-      work: work ?? join(output, 'work'),
+      work: work ?? join(output, `work-${size}`),
       threads,
       onStage: progress.message,
       onProgress: progress.update,

@@ -1,5 +1,7 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { canonicalJson, digestBase, hashFile } from '@dmoerm/bundle';
+import { DmoermError } from '@dmoerm/core';
 import { openTokenizer, type OpenedTokenizer } from '@dmoerm/tokenizer';
 import { openBase } from '@dmoerm/weights';
 import type { BonSize } from './bon/design';
@@ -29,6 +31,8 @@ export interface Material {
   readonly opened: OpenedTokenizer;
   readonly basePath: string;
   readonly work: string;
+  /** SHA-256 of the data. */
+  readonly data: string;
   readonly prompts: readonly StudyPrompt[];
   /** Of the policy, by prompt. */
   readonly responses: readonly (readonly string[])[];
@@ -38,15 +42,20 @@ export interface Material {
   readonly goldOf: (prompt: StudyPrompt, response: string) => number;
 }
 
-/** Prompts, the policy's responses and their gold rewards; drawn once and kept. @throws DmoermError as `takePrompts`. */
+/**
+ * Prompts, the policy's responses and their gold rewards; drawn once and kept.
+ * @throws DmoermError as `takePrompts`; FAILED_PRECONDITION, reason `ANOTHER_STUDY`, if the work folder holds another size, data or base.
+ */
 export async function prepare(options: StudyOptions): Promise<Material> {
-  const { data, size, threads, onStage, onProgress } = options;
+  const { size, threads, onStage, onProgress } = options;
   // Recipes lie in the work folder, and paths in them are theirs.
   const [basePath, work] = [resolve(options.basePath), resolve(options.work)];
   mkdirSync(work, { recursive: true });
+  const { sha256: data } = await hashFile(options.data);
+  identify(work, size, data, (await digestBase(basePath)).digest);
   const base = await openBase(basePath);
   const opened = await openTokenizer(basePath);
-  const { prompts, texts } = await takePrompts(data, size, opened);
+  const { prompts, texts } = await takePrompts(options.data, size, opened);
   onStage?.(`${prompts.length} prompts`);
   const responses = await samplePolicy(prompts, {
     base,
@@ -63,11 +72,31 @@ export async function prepare(options: StudyOptions): Promise<Material> {
     opened,
     basePath,
     work,
+    data,
     prompts,
     responses,
     gold: prompts.map((prompt, p) => (responses[p] ?? []).map((response) => goldOf(prompt, response))),
     goldOf: (prompt, response) => goldOf(prompt, response).reward,
   };
+}
+
+/** Says in `study.json` what the work folder holds, or checks that it is that. More noises, and other draws, are no other study. */
+function identify(
+  work: string,
+  { noises: _, draws: __, ...size }: BonSize,
+  data: string,
+  base: string,
+): void {
+  const file = join(work, 'study.json');
+  const identity = canonicalJson({ size, data, base });
+  if (!existsSync(file)) return writeFileSync(file, identity);
+  if (readFileSync(file, 'utf8') === identity) return;
+  throw new DmoermError({
+    code: 'FAILED_PRECONDITION',
+    reason: 'ANOTHER_STUDY',
+    field: '--work',
+    message: `${work} holds a study of another size, other data or another base (see study.json): choose another folder`,
+  });
 }
 
 /** Gold rewards by task, on the scale of what is labelled. */

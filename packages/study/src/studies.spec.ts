@@ -172,6 +172,14 @@ it('GRPO learns from the same proxies, and a run that is done is not made again'
   expect(performance.now() - begin).toBeLessThan(10_000);
 });
 
+it('refuses to go on with another study in the same folder', async () => {
+  const size = { ...SIZE, samples: 4 };
+  await expect(studyBon({ ...options, size })).rejects.toMatchObject({
+    reason: 'ANOTHER_STUDY',
+    field: '--work',
+  });
+});
+
 it('says which prompts are missing', async () => {
   const size = { ...SIZE, testPrompts: 3 };
   await expect(studyBon({ ...options, size, work: join(folder, 'other') })).rejects.toMatchObject({

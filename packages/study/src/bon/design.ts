@@ -54,7 +54,7 @@ export const BON_SIZES = {
   },
 } as const satisfies Readonly<Record<string, BonSize>>;
 
-/** Layers of the plan `top_layers`, of the decoder's 6: a third, as in its other studies a fifth. */
+/** Layers of the plan `top_layers`, of the decoder's 6. */
 const TOP_LAYERS = 2;
 
 /** A proxy to be trained: what it learns from and with how many experts. */

@@ -1,5 +1,4 @@
 import { createRandom, shuffle } from '@dmoerm/core';
-import { hashFile } from '@dmoerm/bundle';
 import { labelled, pick, prepare, type StudyOptions } from '../material';
 import { armsOf } from './arms';
 import { proxiesOf } from './design';
@@ -14,7 +13,7 @@ import { signsOf, type Signs } from './signs';
  * @throws DmoermError as `prepare`.
  */
 export async function studyBon(options: StudyOptions): Promise<BonReport> {
-  const { data, size, onStage } = options;
+  const { size, onStage } = options;
   const material = await prepare(options);
   const test = pick(material, material.prompts, 'test');
   const responses = pick(material, material.responses, 'test');
@@ -40,5 +39,5 @@ export async function studyBon(options: StudyOptions): Promise<BonReport> {
     arms.push(...figuresOf(armsOf(proxies, scores, responses), { ...evidence, noise }));
     signs.push(signsOf(scores.get('top_layers') ?? {}, responses, { ...evidence, noise }));
   }
-  return { size, data: (await hashFile(data)).sha256, prompts: test.length, arms, signs };
+  return { size, data: material.data, prompts: test.length, arms, signs };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashFile } from '@dmoerm/bundle';
+import { canonicalJson, sha256 } from '@dmoerm/bundle';
 import { proxiesOf, type Proxy } from '../bon/design';
 import { trainProxy, type ProxyOptions } from '../bon/proxies';
 import { labelled, pick, prepare, type StudyOptions } from '../material';
@@ -27,7 +27,9 @@ export async function studyRl(options: StudyOptions, size: RlSize): Promise<RlRe
   const { onStage, onProgress, threads } = options;
   const material = await prepare(options);
   const proxies = await labelled(material, size.noise, options);
-  const folder = join(material.work, 'rl');
+  // Runs of another size are others; more seeds and penalties are more of the same.
+  const { seeds: _, betas: __, ...same } = size;
+  const folder = join(material.work, `rl-${sha256(canonicalJson(same)).slice(0, 8)}`);
   mkdirSync(folder, { recursive: true });
   const arms: RlRuns[] = [];
   for (const beta of size.betas)
@@ -52,10 +54,9 @@ export async function studyRl(options: StudyOptions, size: RlSize): Promise<RlRe
       arms.push({ arm: arm.name, beta, runs });
     }
   const strata = pick(material, material.prompts, 'test').map(({ task }) => task);
-  const { sha256 } = await hashFile(options.data);
   return {
     size,
-    data: sha256,
+    data: material.data,
     prompts: strata.length,
     arms: rlFigures(arms, strata, options.size.draws),
   };
