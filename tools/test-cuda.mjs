@@ -16,7 +16,7 @@ const count = (good, bad) => {
 const check = (ok) => count(ok ? 1 : 0, ok ? 0 : 1);
 
 const launches = new Map();
-for (const name of ['machine', 'ops']) {
+for (const name of ['machine', 'ops', 'gradients']) {
   const { ok, stdout } = step(`emulated GPU: ${name}`, `${ROOT}/native/build/cuda_${name}_test`, [
     '--launches',
   ]);
@@ -29,6 +29,7 @@ for (const [label, pattern, ...specs] of [
   ['goldens', '', 'src/goldens.spec.ts'],
   ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
   ['batch invariance', '(f32|bf16) weights', 'src/invariance.spec.ts'],
+  ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
 ]) {
   const run = engineSpecs(`engine on an emulated GPU: ${label}`, emulatedEnvironment(), pattern, ...specs);
   count(run.passed, run.failed);
@@ -53,7 +54,7 @@ function compile(nvcc) {
   check(built);
   if (!built) return;
   // Test and benchmark say what they lack without a GPU.
-  for (const program of ['gpu_ops_test', 'gpu_bench']) {
+  for (const program of ['gpu_ops_test', 'gpu_gradients_test', 'gpu_bench']) {
     const { ok, stdout } = step(program, `${FOLDER}/${program}`, ['--quick']);
     check(ok && (gpus().length > 0 || stdout.startsWith('no GPU: not run')));
   }

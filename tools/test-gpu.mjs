@@ -15,7 +15,6 @@ function run(name) {
   const { compiler, reason } = findCompiler();
   if (!compiler) process.stderr.write(`no CUDA compiler: ${reason}\n`);
   if (!compiler || compileKernels(compiler) === null || !buildAround()) process.exit(1);
-  const ops = `${FOLDER}/gpu_ops_test`;
   let passed = 0;
   let failed = 0;
   const count = ({ ok, stdout }) => {
@@ -23,15 +22,21 @@ function run(name) {
     passed += Number(good);
     failed += Math.max(Number(bad), ok ? 0 : 1);
   };
-  count(step('ops', ops, []));
-  if (spawnSync('compute-sanitizer', ['--version']).status === 0)
-    for (const tool of ['memcheck', 'racecheck', 'synccheck', 'initcheck'])
-      count(step(`ops under ${tool}`, 'compute-sanitizer', ['--error-exitcode', '1', '--tool', tool, ops]));
-  else process.stdout.write('skipped: compute-sanitizer (not installed)\n');
+  const sanitizer = spawnSync('compute-sanitizer', ['--version']).status === 0;
+  if (!sanitizer) process.stdout.write('skipped: compute-sanitizer (not installed)\n');
+  for (const name of ['ops', 'gradients']) {
+    const test = `${FOLDER}/gpu_${name}_test`;
+    count(step(name, test, []));
+    for (const tool of sanitizer ? ['memcheck', 'racecheck', 'synccheck', 'initcheck'] : [])
+      count(
+        step(`${name} under ${tool}`, 'compute-sanitizer', ['--error-exitcode', '1', '--tool', tool, test]),
+      );
+  }
   for (const [label, pattern, ...specs] of [
     ['goldens', '', 'src/goldens.spec.ts'],
     ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
     ['batch invariance', '(f32|bf16) weights', 'src/invariance.spec.ts'],
+    ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
   ]) {
     const result = engineSpecs(`engine on the GPU: ${label}`, gpuEnvironment(), pattern, ...specs);
     passed += result.passed;

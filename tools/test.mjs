@@ -33,10 +33,11 @@ else process.stdout.write('skipped: format of C++ (no clang-format; pip install 
 
 const built = `${ROOT}/native/build`;
 for (const [name, command, ...args] of [
-  ...['ops', 'decode', 'thread_pool', 'packed_file', 'emulated', 'cuda_machine', 'cuda_ops'].map((one) => [
+  ...['ops', 'gradients', 'decode', 'thread_pool', 'packed_file', 'emulated'].map((one) => [
     one,
     `${built}/${one}_test`,
   ]),
+  ...['machine', 'ops', 'gradients'].map((one) => [`cuda ${one}`, `${built}/cuda_${one}_test`]),
   ['object code', 'node', `${ROOT}/native/tests/object_code/object_code.mjs`, built],
 ]) {
   const { ok, stdout } = step(`native ${name}`, command, args);
@@ -46,14 +47,19 @@ for (const [name, command, ...args] of [
   failed += Math.max(Number(bad), ok ? 0 : 1);
 }
 
-const emulated = engineSpecs(
-  'engine on an emulated GPU',
-  emulatedEnvironment(),
-  '^base (?!llama (is close|long-llama))',
-  'src/goldens.spec.ts',
-);
-passed += emulated.passed;
-failed += emulated.failed;
+for (const [label, pattern, spec] of [
+  ['engine', '^base (?!llama (is close|long-llama))', 'goldens'],
+  ['trainer', '^gradients-(bias|top2|readout|base-llama) has the gradients of PyTorch on auto', 'gradients'],
+]) {
+  const run = engineSpecs(
+    `${label} on an emulated GPU`,
+    emulatedEnvironment(),
+    pattern,
+    `src/${spec}.spec.ts`,
+  );
+  passed += run.passed;
+  failed += run.failed;
+}
 
 // Before the rooms: a test runs the Python that the playground gives to copy.
 const venv = pythonVenv();

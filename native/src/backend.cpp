@@ -13,6 +13,10 @@ const Ops& select_backend(const std::string& isa) {
   return select_ops("auto");
 }
 
+const GradientOps& gradients_of(const Ops& ops) {
+  return ops.open == nullptr ? gradients_for(ops) : *cuda::find_gradients();
+}
+
 WeightType weight_type_of(const EngineOptions& options, const Ops& ops) {
   const bool on_device = ops.open != nullptr;
   const WeightType type = options.weight_type ? *options.weight_type

@@ -8,10 +8,13 @@
 
 #include "check.h"
 #include "dmoerm/gradient_ops.h"
+#include "forest.h"
 
 namespace {
 
 using namespace dmoerm;
+using test::Forest;
+using test::forest;
 using test::random;
 using test::require;
 using test::require_close;
@@ -157,46 +160,6 @@ void gated_company(const GradientOps& ops, int64_t T, int64_t F) {
 }
 
 // ---- attention ----------------------------------------------------------------------------------
-
-/// A forest whose first `frozen` rows have no derivatives.
-struct Forest {
-  AttentionShape shape;
-  int64_t frozen = 0;
-  int64_t rows = 0;
-  std::vector<AttentionSegment> segments;  ///< of the rows that have
-
-  int64_t queries() const { return rows - frozen; }
-};
-
-/// Prompts of the given lengths, two candidates below each; with `readout` prompts and candidates are frozen, and two
-/// short runs follow each candidate.
-Forest forest(const AttentionShape& shape, const std::vector<int64_t>& lengths, bool readout) {
-  Forest out{shape, 0, 0, {}};
-  struct Tail {
-    std::vector<KvSpan> spans;
-    int64_t end;
-  };
-  std::vector<Tail> tails;
-  const auto add = [&](Tail above, int64_t count) {
-    const int64_t position = above.end;
-    above.spans.push_back({out.rows, count});
-    out.segments.push_back({out.rows, count, position, above.spans});
-    out.rows += count;
-    above.end += count;
-    return above;
-  };
-  for (const int64_t length : lengths) {
-    const Tail prompt = add({{}, 0}, length);
-    for (const int64_t own : {length / 2 + 1, length / 3 + 2}) tails.push_back(add(prompt, own));
-  }
-  if (!readout) return out;
-  out.segments.clear();
-  out.frozen = out.rows;
-  for (const int64_t count : {3, 5})
-    for (const Tail& tail : tails) add(tail, count);
-  for (AttentionSegment& segment : out.segments) segment.query_row -= out.frozen;
-  return out;
-}
 
 std::vector<double> attend(const Forest& f, const std::vector<double>& q,
                            const std::vector<double>& k, const std::vector<double>& v) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dmoerm/gradient_ops.h"
+#include "training_rows.h"
 #include "units.h"
 
 namespace dmoerm {
@@ -34,9 +35,23 @@ const Ops& avx2_ops() {
 }
 
 const GradientOps& avx2_gradients() {
-  static const GradientOps ops{
-      "avx2", rms_norm_backward, gated_rows, gated_backward, attention_backward,
-      outer,  transpose,         adam};
+  static const GradientOps ops{"avx2",
+                               rms_norm_backward,
+                               gated_rows,
+                               gated_backward,
+                               attention_backward,
+                               outer,
+                               cpu::sum_rows,
+                               transpose,
+                               cpu::scatter_add,
+                               cpu::drop_out,
+                               cpu::clear,
+                               cpu::copy,
+                               cpu::add,
+                               cpu::scale,
+                               cpu::token_logprobs,
+                               cpu::squares,
+                               adam};
   return ops;
 }
 

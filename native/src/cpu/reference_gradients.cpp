@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "dmoerm/gradient_ops.h"
+#include "training_rows.h"
 
 namespace dmoerm {
 namespace {
@@ -124,8 +125,11 @@ void adam(float* w, float* m, float* v, const float* g, float scale, int64_t cou
 }  // namespace
 
 const GradientOps& reference_gradients() {
-  static const GradientOps ops{"reference", rms_norm, gated,     gated_backward,
-                               attention,   outer,    transpose, adam};
+  static const GradientOps ops{
+      "reference",  rms_norm,      gated,     gated_backward,   attention,
+      outer,        cpu::sum_rows, transpose, cpu::scatter_add, cpu::drop_out,
+      cpu::clear,   cpu::copy,     cpu::add,  cpu::scale,       cpu::token_logprobs,
+      cpu::squares, adam};
   return ops;
 }
 

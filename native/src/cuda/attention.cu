@@ -5,12 +5,12 @@
 #include "attention_keys.h"
 #include "kernels.h"
 #include "launch.h"
+#include "warp.h"
 
 namespace dmoerm::cuda {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kWarpSize = 32;
 constexpr int kThreads = kWarps * kWarpSize;
 constexpr int kKeyTile = kWarpSize;  // a lane per key
 constexpr int kRowsPerWarp = kQueryTile / kWarps;
@@ -88,18 +88,13 @@ __global__ void __launch_bounds__(kThreads)
               fmaf(queries.load(row * layout.stride + c), keys.load(lane * layout.stride + c), sum);
         score = sum * a.scale;
       }
-      float most = score;
-      for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, mask));
-      most = fmaxf(most, largest[r]);
+      const float most = fmaxf(warp_max(score), largest[r]);
       // A tile that shows a query nothing leaves its sums as they are.
       const bool any =
           first <= position && (a.window == 0 || first + count > position - a.window + 1);
       const float keep = any ? expf(largest[r] - most) : 1.0f;
       const float weight = seen ? expf(score - most) : 0.0f;
-      float weights = weight;
-      for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
-        weights += __shfl_xor_sync(0xffffffffu, weights, mask);
+      const float weights = warp_sum(weight);
       largest[r] = most;
       total[r] = fmaf(total[r], keep, weights);
       for (int j = 0; j < kColumns; ++j) sums[r][j] *= keep;

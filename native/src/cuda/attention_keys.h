@@ -5,7 +5,8 @@
 namespace dmoerm::cuda {
 
 /// Row of the key at a position that a tile's queries see: segments have few spans.
-__device__ __forceinline__ int32_t key_row(const AttentionArguments& a, const QueryTile& tile,
+template <class Arguments>
+__device__ __forceinline__ int32_t key_row(const Arguments& a, const QueryTile& tile,
                                            int position) {
   int s = tile.span_count - 1;
   while (s > 0 && position < a.spans.load(tile.first_span + s).position) --s;

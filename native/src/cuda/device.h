@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "dmoerm/memory.h"
+#include "dmoerm/thread_pool.h"
 #include "language.h"
 #include "runtime.h"
 
@@ -57,5 +58,8 @@ class Device : public Memory {
   int64_t next_ = 0;            ///< where the next goes
   std::vector<Staged> staged_;  ///< since `next_` was at the start
 };
+
+/// The device whose memory a pool has.
+inline Device& device_of(const ThreadPool& pool) { return static_cast<Device&>(pool.memory()); }
 
 }  // namespace dmoerm::cuda

@@ -5,6 +5,11 @@
 
 namespace dmoerm::cuda {
 
+/// Blocks that cover `count` elements.
+inline uint32_t blocks(int64_t count, int64_t per_block) {
+  return static_cast<uint32_t>((count + per_block - 1) / per_block);
+}
+
 /// Queues `kernel` with its arguments.
 template <class Arguments>
 void launch(const char* name, void (*kernel)(Arguments), const Grid& grid, Arguments arguments,

@@ -13,8 +13,6 @@ namespace {
 
 constexpr int64_t kLoraAlign = 32;  // a step of bfloat16; two of float32
 
-Device& device_of(const ThreadPool& pool) { return static_cast<Device&>(pool.memory()); }
-
 Element element_of(RowType type) { return type == RowType::kBF16 ? Element::kBF16 : Element::kF32; }
 Element element_of(WeightType type) {
   return type == WeightType::kBF16 ? Element::kBF16 : Element::kF32;

@@ -3,24 +3,12 @@
 
 #include "kernels.h"
 #include "launch.h"
+#include "warp.h"
 
 namespace dmoerm::cuda {
 namespace {
 
-constexpr int kWarpSize = 32;
 constexpr int kRowsPerBlock = 4;
-
-__device__ __forceinline__ float warp_sum(float value) {
-  for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
-    value += __shfl_xor_sync(0xffffffffu, value, mask);
-  return value;
-}
-
-__device__ __forceinline__ float warp_max(float value) {
-  for (int mask = kWarpSize / 2; mask > 0; mask /= 2)
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, mask));
-  return value;
-}
 
 /// 1 / sqrt(mean square + eps) of a row, by a warp.
 __device__ __forceinline__ float inverse_norm(const Global<const float>& x, int64_t at, int64_t C,
@@ -117,10 +105,6 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(const __grid_constant__
     a.out.store(i, from_bf16(a.table.template load_as<uint16_t>(2 * at)));
   else
     a.out.store(i, a.table.template load_as<float>(4 * at));
-}
-
-uint32_t blocks(int64_t count, int64_t per_block) {
-  return static_cast<uint32_t>((count + per_block - 1) / per_block);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend.h"
 #include "base_tensors.h"
 #include "check.h"
 
@@ -11,9 +12,11 @@ std::string expert_prefix(size_t expert) { return "experts." + std::to_string(ex
 
 LearnedModel::LearnedModel(const ModelSource& source, const TrainerOptions& wanted)
     : options(wanted),
-      ops(select_ops(options.isa.c_str())),
-      gradients(gradients_for(ops)),
-      pool(choose_threads(options.threads)) {
+      ops(select_backend(options.isa)),
+      gradients(gradients_of(ops)),
+      device(ops.open == nullptr ? nullptr : ops.open()),
+      pool(choose_threads(options.threads), device == nullptr ? host_memory() : *device),
+      parameters(gradients, pool) {
   check_options(options, source.config);
   base.weights = load_base(source, options.weight_type, "", ops, pool);
   config = base.weights.config;
@@ -65,7 +68,8 @@ void LearnedModel::merge(std::vector<float>& w, const LoraSource& lora, const Te
 
 void LearnedModel::pack_transposed(Matrix& out, const float* w, int64_t N, int64_t K) {
   turned.reserve(N * K);
-  gradients.transpose(turned.data(), w, N, K, pool);
+  const GradientOps& on_host = device == nullptr ? gradients : gradients_of(select_ops("auto"));
+  on_host.transpose(turned.data(), w, N, K, pool);
   ops.pack_matrix(out, turned.data(), K, N, options.weight_type, pool);
 }
 
@@ -76,7 +80,7 @@ void LearnedModel::add_base(const ModelSource& source) {
                        ParameterKind kind) {
     Parameter& parameter = parameters.add(name, shape, kBaseUnit, kind);
     const std::vector<float> values = tensors.read(name, shape);
-    std::copy(values.begin(), values.end(), parameter.value.data());
+    pool.memory().write(parameter.value.data(), values.data(), parameter.bytes());
   };
   add("embed_tokens.weight", {config.vocab_size, C}, ParameterKind::kMatrix);
   add("norm.weight", {C}, ParameterKind::kVector);
@@ -104,6 +108,15 @@ void LearnedModel::refer_to_base() {
   const auto optional = [&](const std::string& name, bool there) {
     return there ? &parameters.find(name) : nullptr;
   };
+  const auto value = [](const Parameter* parameter) {
+    return parameter == nullptr ? nullptr : parameter->value.data();
+  };
+  // What ops read beside matrices is read where it is learned.
+  Constants& constants = base.weights.constants;
+  constants.table_type = TensorType::kF32;
+  constants.table =
+      reinterpret_cast<const uint8_t*>(value(&parameters.find("embed_tokens.weight")));
+  constants.norm = value(&parameters.find("norm.weight"));
   for (int64_t l = 0; l < config.layer_count; ++l) {
     const std::string prefix = "layers." + std::to_string(l) + ".";
     const LayerWeights& from = base.weights.layers[l];
@@ -112,10 +125,17 @@ void LearnedModel::refer_to_base() {
     layer.post_norm = &parameters.find(prefix + "post_attention_layernorm.weight");
     layer.q_norm = optional(prefix + "self_attn.q_norm.weight", !from.q_norm.empty());
     layer.k_norm = optional(prefix + "self_attn.k_norm.weight", !from.k_norm.empty());
+    Constants::Layer& read = constants.layers[l];
+    read = {value(layer.input_norm),
+            value(layer.post_norm),
+            value(layer.q_norm),
+            value(layer.k_norm),
+            {}};
     for (int t = 0; t < kTargetCount; ++t) {
       layer.weight[t] = &parameters.find(linear_name(l, static_cast<Target>(t)));
       layer.bias[t] =
           optional(prefix + target_name(static_cast<Target>(t)) + ".bias", !from.bias[t].empty());
+      read.bias[t] = value(layer.bias[t]);
     }
   }
 }
@@ -143,32 +163,22 @@ void LearnedModel::pack() {
   changed.clear();
 }
 
+std::vector<float> LearnedModel::values_of(const Parameter& parameter) {
+  std::vector<float> values(parameter.count);
+  pool.memory().read(values.data(), parameter.value.data(), parameter.bytes());
+  return values;
+}
+
 void LearnedModel::pack_base() {
-  BaseWeights& w = base.weights;
   embedding_packed = false;
-  const auto values = [&](const Parameter* parameter, std::vector<float>& out) {
-    if (parameter != nullptr)
-      out.assign(parameter->value.data(), parameter->value.data() + parameter->count);
-  };
-  const Parameter& embedding = parameters.find("embed_tokens.weight");
-  w.embedding = {TensorType::kF32, config.hidden_size,
-                 reinterpret_cast<const uint8_t*>(embedding.value.data())};
-  values(&parameters.find("norm.weight"), w.norm);
-  for (int64_t l = 0; l < config.layer_count; ++l) {
-    LayerWeights& to = w.layers[l];
-    const LearnedBase::Layer& from = base.layers[l];
-    values(from.input_norm, to.input_norm);
-    values(from.post_norm, to.post_norm);
-    values(from.q_norm, to.q_norm);
-    values(from.k_norm, to.k_norm);
+  for (int64_t l = 0; l < config.layer_count; ++l)
     for (int t = 0; t < kTargetCount; ++t) {
       const LinearShape shape = linear_shape(config, static_cast<Target>(t));
-      const float* weight = from.weight[t]->value.data();
-      ops.pack_matrix(to.linear[t], weight, shape.out, shape.in, options.weight_type, pool);
-      pack_transposed(base.transposed[l * kTargetCount + t], weight, shape.out, shape.in);
-      values(from.bias[t], to.bias[t]);
+      const std::vector<float> weight = values_of(*base.layers[l].weight[t]);
+      ops.pack_matrix(base.weights.layers[l].linear[t], weight.data(), shape.out, shape.in,
+                      options.weight_type, pool);
+      pack_transposed(base.transposed[l * kTargetCount + t], weight.data(), shape.out, shape.in);
     }
-  }
 }
 
 void LearnedModel::pack_expert(size_t e) {
@@ -179,6 +189,7 @@ void LearnedModel::pack_expert(size_t e) {
   adapter.modules.resize(slots);
   adapter.dropout = options.experts[e].dropout;
   std::vector<LoraModule> modules;
+  std::vector<std::vector<float>> values;  ///< that modules point to
   for (const LoraShape& lora : options.experts[e].adapter) {
     const std::string name =
         expert_prefix(e) + "layers." + std::to_string(lora.layer) + "." + target_name(lora.target);
@@ -187,12 +198,15 @@ void LearnedModel::pack_expert(size_t e) {
     Parameter& a = parameters.find(name + ".lora_A");
     Parameter& b = parameters.find(name + ".lora_B");
     adapter.modules[at] = {&a, &b, lora.scale};
-    modules.push_back(
-        {lora.layer, lora.target, lora.rank, lora.scale, a.value.data(), b.value.data()});
-    std::vector<float> scaled(b.value.data(), b.value.data() + b.count);
+    values.push_back(values_of(a));
+    const float* a_values = values.back().data();
+    values.push_back(values_of(b));
+    const float* b_values = values.back().data();
+    modules.push_back({lora.layer, lora.target, lora.rank, lora.scale, a_values, b_values});
+    std::vector<float> scaled = values.back();
     for (float& value : scaled) value *= lora.scale;
     pack_transposed(adapter.down[at], scaled.data(), shape.out, lora.rank);
-    pack_transposed(adapter.up[at], a.value.data(), lora.rank, shape.in);
+    pack_transposed(adapter.up[at], a_values, lora.rank, shape.in);
   }
   adapter.forward = pack_adapter(modules, config, options.weight_type, ops, pool);
 }
@@ -201,10 +215,15 @@ void LearnedModel::pack_embedding() {
   if (embedding_packed) return;
   const int64_t V = config.vocab_size;
   const int64_t C = config.hidden_size;
-  std::vector<float> table(V * C);
-  pool.run(V, [&](int64_t token, int) {
-    base.weights.embedding.row(table.data() + token * C, static_cast<int32_t>(token));
-  });
+  std::vector<float> table;
+  if (options.train_base) {
+    table = values_of(parameters.find("embed_tokens.weight"));
+  } else {
+    table.resize(V * C);
+    pool.run(V, [&](int64_t token, int) {
+      base.weights.embedding.row(table.data() + token * C, static_cast<int32_t>(token));
+    });
+  }
   ops.pack_matrix(embedding, table.data(), V, C, options.weight_type, pool);
   pack_transposed(embedding_transposed, table.data(), V, C);
   embedding_packed = true;
@@ -221,10 +240,10 @@ void LearnedModel::product(float* y, const float* x, int64_t T, const Matrix& w)
 
 void LearnedModel::embed(const Plan& plan) {
   const int64_t C = config.hidden_size;
-  hidden.reserve(plan.rows.count() * C);
-  pool.run(plan.rows.count(), [&](int64_t row, int) {
-    base.weights.embedding.row(hidden.data() + row * C, plan.tokens[row]);
-  });
+  const Constants& constants = base.weights.constants;
+  hidden.reserve(plan.rows.count() * C, pool.memory());
+  ops.embed(hidden.data(), constants.table, constants.table_type, plan.tokens.data(),
+            plan.rows.count(), C, pool);
 }
 
 }  // namespace dmoerm::train

@@ -30,6 +30,7 @@ struct LearnedModel {
   const TrainerOptions options;
   const Ops& ops;
   const GradientOps& gradients;
+  const std::unique_ptr<Memory> device;  ///< outlives what lies in its memory
   ThreadPool pool;
   ModelConfig config;
   LearnedBase base;
@@ -49,8 +50,10 @@ struct LearnedModel {
   /// w += scale b a
   void merge(std::vector<float>& w, const LoraSource& lora, const TensorReader& reader,
              const LinearShape& shape);
-  /// out <- w^T; w (N,K)
+  /// out <- w^T; w (N,K), in the host's memory
   void pack_transposed(Matrix& out, const float* w, int64_t N, int64_t K);
+  /// A parameter's values, in the host's memory.
+  std::vector<float> values_of(const Parameter& parameter);
   void add_base(const ModelSource& source);
   /// After the last `add`: parameters no longer move.
   void refer_to_base();

@@ -22,18 +22,4 @@ double pair_loss(const std::vector<PairTarget>& pairs, const std::vector<float>&
   return loss;
 }
 
-double token_logprob(float* logits, int64_t V, int32_t target, double weight) {
-  const float most = *std::max_element(logits, logits + V);
-  double sum = 0;
-  const float own = logits[target];
-  for (int64_t v = 0; v < V; ++v) {
-    logits[v] = std::exp(logits[v] - most);
-    sum += static_cast<double>(logits[v]);
-  }
-  const auto scale = static_cast<float>(weight / sum);
-  for (int64_t v = 0; v < V; ++v) logits[v] *= scale;
-  logits[target] -= static_cast<float>(weight);
-  return static_cast<double>(own - most) - std::log(sum);
-}
-
 }  // namespace dmoerm::train

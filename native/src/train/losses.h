@@ -12,7 +12,4 @@ namespace dmoerm::train {
 double pair_loss(const std::vector<PairTarget>& pairs, const std::vector<float>& scores,
                  std::vector<double>& derivatives);
 
-/// ln softmax(logits)[target]; logits (V) become the derivative of -weight times that.
-double token_logprob(float* logits, int64_t V, int32_t target, double weight);
-
 }  // namespace dmoerm::train

@@ -89,10 +89,11 @@ void Network::lay_out(const Layout& layout) {
     learned_.segments.push_back(segment);
   }
   learned_.panels = panels_of(learned_.groups, ops_.panel_rows);
-  rope_.reserve(c_, layout.plan.longest);
-  const int64_t half = c_.head_dim / 2;
-  minus_sines_.resize(layout.plan.longest * half);
-  for (size_t i = 0; i < minus_sines_.size(); ++i) minus_sines_[i] = -rope_.sines()[i];
+  rope_.reserve(c_, layout.plan.longest, pool_.memory());
+  const int64_t angles = layout.plan.longest * (c_.head_dim / 2);
+  reserve(minus_sines_, angles);
+  gradients_.copy(minus_sines_.data(), rope_.sines(), angles, pool_);
+  gradients_.scale(minus_sines_.data(), -1.0f, angles, pool_);
 }
 
 AttentionShape Network::attention_shape(int64_t l) const {
@@ -102,6 +103,10 @@ AttentionShape Network::attention_shape(int64_t l) const {
 
 // ---- forward ------------------------------------------------------------------------------------
 
+void Network::reserve(Buffer<float>& buffer, int64_t count) {
+  buffer.reserve(count, pool_.memory());
+}
+
 void Network::pack(PackedRows& out, const Rows& rows, const float* x, int64_t K) {
   ops_.pack_rows(out, type_, x, K, rows.panels, 0, rows.panel_count(), {}, scratch_, pool_);
 }
@@ -109,29 +114,20 @@ void Network::pack(PackedRows& out, const Rows& rows, const float* x, int64_t K)
 /// Inputs of adapters: x with some elements 0, the others larger by as much.
 const float* Network::drop_out(Buffer<float>& out, const Rows& rows, int64_t l, Site site,
                                const float* x, int64_t K) {
-  out.reserve(rows.count() * K);
+  std::vector<RowDropout> drops(rows.count());
   for (size_t g = 0; g < rows.groups.size(); ++g) {
-    const RowGroup& group = rows.groups[g];
     const LearnedAdapter* adapter = layout_->adapters[g];
     const float share = adapter == nullptr ? 0.0f : adapter->dropout;
     const auto threshold = static_cast<uint32_t>(static_cast<double>(share) * 4294967296.0);
-    const float scale = 1.0f / (1.0f - share);
     const uint64_t seed = mix(layout_->seeds[g] ^
                               mix(static_cast<uint64_t>(l * kSiteCount + static_cast<int>(site))));
-    pool_.run(group.count, [&](int64_t row, int) {
-      const float* from = x + (group.begin + row) * K;
-      float* to = out.data() + (group.begin + row) * K;
-      const auto key = static_cast<uint32_t>(mix(seed + static_cast<uint64_t>(row)));
-      for (int64_t k = 0; k < K; ++k) {
-        // The finaliser of MurmurHash3: 32 bits at a time are vectors.
-        uint32_t h = key + static_cast<uint32_t>(k) * 0x9e3779b9u;
-        h = (h ^ (h >> 16)) * 0x85ebca6bu;
-        h = (h ^ (h >> 13)) * 0xc2b2ae35u;
-        h ^= h >> 16;
-        to[k] = h < threshold ? 0.0f : from[k] * scale;
-      }
-    });
+    for (int64_t row = 0; row < rows.groups[g].count; ++row)
+      drops[rows.groups[g].begin + row] = {
+          static_cast<uint32_t>(mix(seed + static_cast<uint64_t>(row))), threshold,
+          1.0f / (1.0f - share)};
   }
+  reserve(out, rows.count() * K);
+  gradients_.drop_out(out.data(), x, drops, K, pool_);
   return out.data();
 }
 
@@ -154,16 +150,16 @@ void Network::site_forward(const Rows& rows, int64_t l, Site site, const float* 
 
 /// y = the linear layer on what `site_forward` packed.
 void Network::project(float* y, const Rows& rows, int64_t l, Target target, bool accumulate) {
-  const LayerWeights& layer = weights_.layers[l];
+  const Matrix& matrix = weights_.layers[l].matrix(target);
   std::vector<LoraUp> ups;
   for (const AdapterWeights* adapter : rows.adapters)
     ups.push_back(adapter == nullptr ? LoraUp{} : adapter->up(l, target));
   const bool adapted = low_rank_.K > 0;
-  ops_.linear(
-      y,
-      {&rows.panels, 0, rows.panel_count(), &input_, &layer.matrix(target), layer.bias_of(target),
-       layer.matrix(target).N, adapted ? &low_rank_ : nullptr, adapted ? &ups : nullptr},
-      accumulate, scratch_, pool_);
+  ops_.linear(y,
+              {&rows.panels, 0, rows.panel_count(), &input_, &matrix,
+               weights_.constants.layers[l].bias[static_cast<size_t>(target)], matrix.N,
+               adapted ? &low_rank_ : nullptr, adapted ? &ups : nullptr},
+              accumulate, scratch_, pool_);
 }
 
 void Network::rotate(float* x, const std::vector<int32_t>& positions, int64_t heads,
@@ -174,47 +170,41 @@ void Network::rotate(float* x, const std::vector<int32_t>& positions, int64_t he
 
 /// Keeps the learned rows of x (rows, width) for the backward pass.
 void Network::keep_rows(Buffer<float>& out, const float* x, int64_t width) {
-  const int64_t count = learned_.count();
-  const float* from = x + layout_->first_learned * width;
-  out.reserve(count * width);
-  constexpr int64_t kRows = 32;
-  pool_.run((count + kRows - 1) / kRows, [&](int64_t task, int) {
-    std::copy(from + task * kRows * width, from + std::min(count, (task + 1) * kRows) * width,
-              out.data() + task * kRows * width);
-  });
+  const int64_t count = learned_.count() * width;
+  reserve(out, count);
+  gradients_.copy(out.data(), x + layout_->first_learned * width, count, pool_);
 }
 
 void Network::attention_forward(int64_t l, Buffer<float>& hidden, bool keep) {
-  const LayerWeights& layer = weights_.layers[l];
+  const Constants::Layer& layer = weights_.constants.layers[l];
   LayerTape& tape = tapes_[l];
   const int64_t T = all_.count();
   const int64_t C = c_.hidden_size;
   const int64_t Q = c_.head_count * c_.head_dim;
   const int64_t G = c_.kv_head_count * c_.head_dim;
   if (keep) keep_rows(tape.input, hidden.data(), C);
-  normed_.reserve(T * C);
-  ops_.rms_norm(normed_.data(), hidden.data(), layer.input_norm.data(), T, C, c_.rms_norm_eps,
-                pool_);
+  reserve(normed_, T * C);
+  ops_.rms_norm(normed_.data(), hidden.data(), layer.input_norm, T, C, c_.rms_norm_eps, pool_);
   site_forward(all_, l, Site::kAttention, normed_.data(), keep);
   Buffer<float>& key = keep ? tape.key : key_;
   Buffer<float>& value = keep ? tape.value : value_;
-  query_.reserve(T * Q);
-  key.reserve(T * G);
-  value.reserve(T * G);
+  reserve(query_, T * Q);
+  reserve(key, T * G);
+  reserve(value, T * G);
   project(query_.data(), all_, l, Target::kQ, false);
   project(key.data(), all_, l, Target::kK, false);
   project(value.data(), all_, l, Target::kV, false);
-  const auto norm_heads = [&](Buffer<float>& x, Buffer<float>& raw, const std::vector<float>& norm,
+  const auto norm_heads = [&](Buffer<float>& x, Buffer<float>& raw, const float* norm,
                               int64_t heads) {
-    if (norm.empty()) return;
+    if (norm == nullptr) return;
     if (keep) keep_rows(raw, x.data(), heads * c_.head_dim);
-    ops_.rms_norm(x.data(), x.data(), norm.data(), T * heads, c_.head_dim, c_.rms_norm_eps, pool_);
+    ops_.rms_norm(x.data(), x.data(), norm, T * heads, c_.head_dim, c_.rms_norm_eps, pool_);
   };
   norm_heads(query_, tape.raw_query, layer.q_norm, c_.head_count);
   norm_heads(key, tape.raw_key, layer.k_norm, c_.kv_head_count);
   rotate(query_.data(), all_.positions, c_.head_count, rope_.sines());
   rotate(key.data(), all_.positions, c_.kv_head_count, rope_.sines());
-  attended_.reserve(T * Q);
+  reserve(attended_, T * Q);
   ops_.attention(attended_.data(), query_.data(), key.data(), value.data(), T, all_.segments,
                  attention_shape(l), type_, scratch_, pool_);
   if (keep) {
@@ -231,12 +221,12 @@ void Network::mlp_forward(int64_t l, Buffer<float>& hidden, bool keep) {
   const int64_t C = c_.hidden_size;
   const int64_t F = c_.ffn_size;
   if (keep) keep_rows(tape.middle, hidden.data(), C);
-  ops_.rms_norm(normed_.data(), hidden.data(), weights_.layers[l].post_norm.data(), T, C,
+  ops_.rms_norm(normed_.data(), hidden.data(), weights_.constants.layers[l].post_norm, T, C,
                 c_.rms_norm_eps, pool_);
   site_forward(all_, l, Site::kMlp, normed_.data(), keep);
-  gate_.reserve(T * F);
-  up_.reserve(T * F);
-  inner_.reserve(T * F);
+  reserve(gate_, T * F);
+  reserve(up_, T * F);
+  reserve(inner_, T * F);
   project(gate_.data(), all_, l, Target::kGate, false);
   project(up_.data(), all_, l, Target::kUp, false);
   gradients_.gated(inner_.data(), gate_.data(), up_.data(), T, F, pool_);
@@ -293,14 +283,12 @@ void Network::linear_backward(int64_t l, Target target, const float* x, const fl
   ops_.linear(dx, product(&base_.transposed[at], adapted && !drops_), accumulate, scratch_, pool_);
   if (adapted && drops_) {
     const int64_t count = learned_.count() * shape.in;
-    masked_.reserve(count);
-    std::fill(masked_.data(), masked_.data() + count, 0.0f);
+    reserve(masked_, count);
+    gradients_.clear(masked_.data(), count, pool_);
     ops_.linear(masked_.data(), product(nullptr, true), true, scratch_, pool_);
     const float* own =
         drop_out(masked_too_, learned_, l, site_of(target), masked_.data(), shape.in);
-    pool_.run(learned_.count(), [&](int64_t row, int) {
-      for (int64_t i = row * shape.in; i < (row + 1) * shape.in; ++i) dx[i] += own[i];
-    });
+    gradients_.add(dx, own, count, pool_);
   }
   for (size_t g = 0; g < downs.size(); ++g)
     if (downs[g] != nullptr && learned_.groups[g].count > 0)
@@ -321,7 +309,7 @@ void Network::adapter_gradients(int64_t l, Target target, int64_t group, const f
   const int64_t first = begin - learned_.panels.begin();
   const int64_t last = end - learned_.panels.begin();
   const auto product = [&](Buffer<float>& out, const PackedRows& x, const Matrix& w) {
-    out.reserve(rows.count * w.N);
+    reserve(out, rows.count * w.N);
     // Rows of the panels are counted from the first group's.
     ops_.linear(out.data() - rows.begin * w.N,
                 {&learned_.panels, first, last, &x, &w, nullptr, w.N, nullptr, nullptr}, false,
@@ -330,7 +318,7 @@ void Network::adapter_gradients(int64_t l, Target target, int64_t group, const f
   };
   const Matrix& down = *adapter.forward.down(l, site_of(target));
   float* u = product(products_, lora_input_, down);
-  for (int64_t i = 0; i < rows.count * down.N; ++i) u[i] *= lora.scale;
+  gradients_.scale(u, lora.scale, rows.count * down.N, pool_);
   const float* own_dy = dy + rows.begin * shape.out;
   gradients_.outer(lora.b->gradient.data(), own_dy, shape.out, shape.out,
                    u + adapter.forward.up(l, target).offset, down.N, rank, rows.count, pool_);
@@ -346,19 +334,18 @@ void Network::weight_gradients(int64_t l, Target target, const float* x, const f
   const int64_t T = learned_.count();
   outer_product(*layer.weight[static_cast<size_t>(target)], dy, shape.out, x, shape.in, T);
   Parameter* bias = layer.bias[static_cast<size_t>(target)];
-  if (bias == nullptr) return;
-  for (int64_t t = 0; t < T; ++t)
-    for (int64_t n = 0; n < shape.out; ++n) bias->gradient[n] += dy[t * shape.out + n];
+  if (bias != nullptr) gradients_.sum_rows(bias->gradient.data(), dy, T, shape.out, pool_);
 }
 
 void Network::outer_product(Parameter& parameter, const float* dy, int64_t N, const float* x,
                             int64_t K, int64_t T) {
-  if (weights_.type == WeightType::kF32) {
+  // A device packs matrices from the host's memory only: there these sums are float32's.
+  if (weights_.type == WeightType::kF32 || !pool_.memory().is_host()) {
     gradients_.outer(parameter.gradient.data(), dy, N, N, x, K, K, T, pool_);
     return;
   }
-  turned_.reserve(N * T);
-  turned_too_.reserve(K * T);
+  reserve(turned_, N * T);
+  reserve(turned_too_, K * T);
   gradients_.transpose(turned_.data(), dy, T, N, pool_);
   gradients_.transpose(turned_too_.data(), x, T, K, pool_);
   Rows rows;
@@ -375,21 +362,20 @@ void Network::outer_product(Parameter& parameter, const float* dy, int64_t N, co
 
 void Network::mlp_backward(int64_t l, Buffer<float>& dhidden) {
   LayerTape& tape = tapes_[l];
-  const LayerWeights& layer = weights_.layers[l];
+  const Constants::Layer& layer = weights_.constants.layers[l];
   const int64_t T = learned_.count();
   const int64_t C = c_.hidden_size;
   const int64_t F = c_.ffn_size;
-  inner_.reserve(T * F);
+  reserve(inner_, T * F);
   gradients_.gated(inner_.data(), tape.gate.data(), tape.up.data(), T, F, pool_);
-  dinner_.reserve(T * F);
+  reserve(dinner_, T * F);
   adapter_input(l, Site::kDown, inner_.data());
   linear_backward(l, Target::kDown, inner_.data(), dhidden.data(), dinner_.data(), false);
   gradients_.gated_backward(tape.gate.data(), tape.up.data(), dinner_.data(), T, F, pool_);
 
-  normed_.reserve(T * C);
-  ops_.rms_norm(normed_.data(), tape.middle.data(), layer.post_norm.data(), T, C, c_.rms_norm_eps,
-                pool_);
-  dnormed_.reserve(T * C);
+  reserve(normed_, T * C);
+  ops_.rms_norm(normed_.data(), tape.middle.data(), layer.post_norm, T, C, c_.rms_norm_eps, pool_);
+  reserve(dnormed_, T * C);
   adapter_input(l, Site::kMlp, normed_.data());
   linear_backward(l, Target::kGate, normed_.data(), tape.gate.data(), dnormed_.data(), false);
   linear_backward(l, Target::kUp, normed_.data(), tape.up.data(), dnormed_.data(), true);
@@ -399,7 +385,7 @@ void Network::mlp_backward(int64_t l, Buffer<float>& dhidden) {
 
 void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
   LayerTape& tape = tapes_[l];
-  const LayerWeights& layer = weights_.layers[l];
+  const Constants::Layer& layer = weights_.constants.layers[l];
   const int64_t T = learned_.count();
   const int64_t all = all_.count();
   const int64_t C = c_.hidden_size;
@@ -407,15 +393,15 @@ void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
   const int64_t Q = c_.head_count * D;
   const int64_t G = c_.kv_head_count * D;
   const int64_t first = layout_->first_learned;
-  dattended_.reserve(T * Q);
+  reserve(dattended_, T * Q);
   adapter_input(l, Site::kOutput, tape.attended.data());
   linear_backward(l, Target::kO, tape.attended.data(), dhidden.data(), dattended_.data(), false);
 
-  dquery_.reserve(T * Q);
-  dkey_.reserve(all * G);
-  dvalue_.reserve(all * G);
-  std::fill(dkey_.data() + first * G, dkey_.data() + all * G, 0.0f);
-  std::fill(dvalue_.data() + first * G, dvalue_.data() + all * G, 0.0f);
+  reserve(dquery_, T * Q);
+  reserve(dkey_, all * G);
+  reserve(dvalue_, all * G);
+  gradients_.clear(dkey_.data() + first * G, T * G, pool_);
+  gradients_.clear(dvalue_.data() + first * G, T * G, pool_);
   gradients_.attention(dquery_.data(), dkey_.data(), dvalue_.data(), dattended_.data(),
                        tape.query.data(), tape.key.data(), tape.value.data(), T, all, first,
                        learned_.segments, attention_shape(l), scratch_, pool_);
@@ -423,13 +409,12 @@ void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
   rotate(dquery_.data(), learned_.positions, c_.head_count, minus_sines_.data());
   rotate(dkey, learned_.positions, c_.kv_head_count, minus_sines_.data());
   const auto norm_heads = [&](Buffer<float>& dx, float*& d, Parameter* norm,
-                              const Buffer<float>& raw, const std::vector<float>& weight,
-                              int64_t heads) {
-    if (weight.empty()) return;
-    dx.reserve(T * heads * D);
-    std::fill(dx.data(), dx.data() + T * heads * D, 0.0f);
+                              const Buffer<float>& raw, const float* weight, int64_t heads) {
+    if (weight == nullptr) return;
+    reserve(dx, T * heads * D);
+    gradients_.clear(dx.data(), T * heads * D, pool_);
     gradients_.rms_norm(dx.data(), norm == nullptr ? nullptr : norm->gradient.data(), d, raw.data(),
-                        weight.data(), T * heads, D, c_.rms_norm_eps, scratch_, pool_);
+                        weight, T * heads, D, c_.rms_norm_eps, scratch_, pool_);
     d = dx.data();
   };
   const LearnedBase::Layer learned = base_.layers.empty() ? LearnedBase::Layer{} : base_.layers[l];
@@ -437,10 +422,9 @@ void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
   norm_heads(draw_query_, dquery, learned.q_norm, tape.raw_query, layer.q_norm, c_.head_count);
   norm_heads(draw_key_, dkey, learned.k_norm, tape.raw_key, layer.k_norm, c_.kv_head_count);
 
-  normed_.reserve(T * C);
-  ops_.rms_norm(normed_.data(), tape.input.data(), layer.input_norm.data(), T, C, c_.rms_norm_eps,
-                pool_);
-  dnormed_.reserve(T * C);
+  reserve(normed_, T * C);
+  ops_.rms_norm(normed_.data(), tape.input.data(), layer.input_norm, T, C, c_.rms_norm_eps, pool_);
+  reserve(dnormed_, T * C);
   adapter_input(l, Site::kAttention, normed_.data());
   linear_backward(l, Target::kQ, normed_.data(), dquery, dnormed_.data(), false);
   linear_backward(l, Target::kK, normed_.data(), dkey, dnormed_.data(), true);
@@ -450,9 +434,9 @@ void Network::attention_backward(int64_t l, Buffer<float>& dhidden) {
 }
 
 void Network::norm_backward(float* dx, Parameter* weight, const float* dy, const float* x,
-                            const std::vector<float>& values, int64_t T) {
-  gradients_.rms_norm(dx, weight == nullptr ? nullptr : weight->gradient.data(), dy, x,
-                      values.data(), T, c_.hidden_size, c_.rms_norm_eps, scratch_, pool_);
+                            const float* values, int64_t T) {
+  gradients_.rms_norm(dx, weight == nullptr ? nullptr : weight->gradient.data(), dy, x, values, T,
+                      c_.hidden_size, c_.rms_norm_eps, scratch_, pool_);
 }
 
 }  // namespace dmoerm::train

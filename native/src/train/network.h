@@ -86,6 +86,7 @@ class Network {
   void mlp_forward(int64_t l, Buffer<float>& hidden, bool keep);
   void attention_backward(int64_t l, Buffer<float>& dhidden);
   void mlp_backward(int64_t l, Buffer<float>& dhidden);
+  void reserve(Buffer<float>& buffer, int64_t count);
   void site_forward(const Rows& rows, int64_t l, Site site, const float* x, bool keep);
   void project(float* y, const Rows& rows, int64_t l, Target target, bool accumulate);
   void adapter_input(int64_t l, Site site, const float* x);
@@ -94,7 +95,7 @@ class Network {
   void adapter_gradients(int64_t l, Target target, int64_t group, const float* dy);
   void weight_gradients(int64_t l, Target target, const float* x, const float* dy);
   void norm_backward(float* dx, Parameter* weight, const float* dy, const float* x,
-                     const std::vector<float>& values, int64_t T);
+                     const float* values, int64_t T);
   void rotate(float* x, const std::vector<int32_t>& positions, int64_t heads, const float* sines);
   const float* drop_out(Buffer<float>& out, const Rows& rows, int64_t l, Site site, const float* x,
                         int64_t K);
@@ -116,7 +117,7 @@ class Network {
   bool drops_ = false;
 
   RopeTable rope_;
-  std::vector<float> minus_sines_;
+  Buffer<float> minus_sines_;
   std::vector<LayerTape> tapes_;
   Scratch scratch_;
   PackedRows input_, lora_input_, low_rank_;

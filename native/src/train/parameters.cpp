@@ -32,8 +32,8 @@ Parameter& Parameters::add(const std::string& name, const std::vector<int64_t>& 
   for (const int64_t size : shape) parameter.count *= size;
   for (Buffer<float>* buffer :
        {&parameter.value, &parameter.gradient, &parameter.first_moment, &parameter.second_moment}) {
-    buffer->reserve(parameter.count);
-    std::fill(buffer->data(), buffer->data() + parameter.count, 0.0f);
+    buffer->reserve(parameter.count, pool_.memory());
+    ops_.clear(buffer->data(), parameter.count, pool_);
   }
   by_name_.emplace(name, all_.size());
   all_.push_back(std::move(parameter));
@@ -47,30 +47,20 @@ Parameter& Parameters::find(const std::string& name) {
   return all_[found->second];
 }
 
-double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& pool) {
-  constexpr int64_t kBlock = 1 << 14;
+double gradient_norm(const Parameters& parameters, int64_t unit, const GradientOps& ops,
+                     ThreadPool& pool) {
   double squares = 0;
   for (const Parameter& parameter : parameters.all()) {
     if (parameter.unit != unit) continue;
-    const int64_t blocks = (parameter.count + kBlock - 1) / kBlock;
-    std::vector<double> sums(blocks);
-    pool.run(blocks, [&](int64_t block, int) {
-      double sum = 0;
-      const int64_t end = std::min(parameter.count, (block + 1) * kBlock);
-      for (int64_t i = block * kBlock; i < end; ++i) {
-        const double g = parameter.gradient[i];
-        sum += g * g;
-      }
-      sums[block] = sum;
-    });
-    for (const double sum : sums) squares += sum;
+    for (const double sum : ops.squares(parameter.gradient.data(), parameter.count, pool))
+      squares += sum;
   }
   return std::sqrt(squares);
 }
 
 double update(Parameters& parameters, int64_t unit, const AdamStep& step, float head_rate,
               double clip, const GradientOps& ops, ThreadPool& pool) {
-  const double norm = gradient_norm(parameters, unit, pool);
+  const double norm = gradient_norm(parameters, unit, ops, pool);
   const double scale = clip > 0 && norm > clip ? clip / norm : 1.0;
   for (Parameter& p : parameters.all()) {
     if (p.unit != unit) continue;
@@ -81,7 +71,7 @@ double update(Parameters& parameters, int64_t unit, const AdamStep& step, float 
       ops.adam(p.value.data(), p.first_moment.data(), p.second_moment.data(), p.gradient.data(),
                static_cast<float>(scale), p.count, own, pool);
     }
-    std::fill(p.gradient.data(), p.gradient.data() + p.count, 0.0f);
+    ops.clear(p.gradient.data(), p.count, pool);
   }
   return norm;
 }

@@ -25,11 +25,15 @@ struct Parameter {
   Buffer<float> value, gradient, first_moment, second_moment;
 
   Buffer<float>& field(ParameterField which);
+
+  int64_t bytes() const { return count * static_cast<int64_t>(sizeof(float)); }
 };
 
-/// All parameters of a trainer, by name.
+/// All parameters of a trainer, by name, in the memory of the ops that step them.
 class Parameters {
  public:
+  Parameters(const GradientOps& ops, ThreadPool& pool) : ops_(ops), pool_(pool) {}
+
   /// All values 0. The reference stays valid until the next `add`.
   Parameter& add(const std::string& name, const std::vector<int64_t>& shape, int64_t unit,
                  ParameterKind kind);
@@ -41,12 +45,15 @@ class Parameters {
   std::vector<Parameter>& all() { return all_; }
 
  private:
+  const GradientOps& ops_;
+  ThreadPool& pool_;
   std::vector<Parameter> all_;
   std::unordered_map<std::string, size_t> by_name_;
 };
 
 /// Euclidean length of a unit's gradient: sums in double, tensor by tensor, elements in blocks of fixed size.
-double gradient_norm(const Parameters& parameters, int64_t unit, ThreadPool& pool);
+double gradient_norm(const Parameters& parameters, int64_t unit, const GradientOps& ops,
+                     ThreadPool& pool);
 
 /// One step of AdamW on a unit's parameters, heads at `head_rate`; gradients are scaled to length `clip` if they are longer (0: never), and
 /// are 0 afterwards. Returns their length before. A length that is not finite changes no parameter.

@@ -33,8 +33,9 @@ std::vector<ParameterInfo> Trainer::parameters() const {
 std::vector<float> Trainer::read(const std::string& name, ParameterField field) const {
   const std::lock_guard lock(state_->mutex);
   Parameter& parameter = state_->parameters.find(name);
-  const Buffer<float>& from = parameter.field(field);
-  return {from.data(), from.data() + parameter.count};
+  std::vector<float> values(parameter.count);
+  state_->pool.memory().read(values.data(), parameter.field(field).data(), parameter.bytes());
+  return values;
 }
 
 void Trainer::write(const std::string& name, ParameterField field,
@@ -47,7 +48,7 @@ void Trainer::write(const std::string& name, ParameterField field,
                std::to_string(values.size()) + " were given");
   for (const float value : values)
     if (!std::isfinite(value)) refuse("NON_FINITE", name, "parameters must be finite");
-  std::copy(values.begin(), values.end(), parameter.field(field).data());
+  state_->pool.memory().write(parameter.field(field).data(), values.data(), parameter.bytes());
   if (field == ParameterField::kValue) state_->changed.insert(parameter.unit);
 }
 
@@ -80,7 +81,10 @@ std::vector<float> Trainer::trunk(const Batch& batch, const std::atomic<bool>& c
   const Laid laid = lay_out(batches, 0, s.options, s.adapters);
   s.embed(laid.layout.plan);
   s.network->forward(laid.layout, s.hidden, 0, first_layer(s.options, s.config), false, cancelled);
-  return {s.hidden.data(), s.hidden.data() + laid.layout.plan.rows.count() * s.config.hidden_size};
+  std::vector<float> rows(laid.layout.plan.rows.count() * s.config.hidden_size);
+  s.pool.memory().read(rows.data(), s.hidden.data(),
+                       static_cast<int64_t>(rows.size() * sizeof(float)));
+  return rows;
 }
 
 const char* Trainer::isa() const { return state_->ops.name; }

@@ -12,10 +12,7 @@
 
 #include "attention_case.h"
 #include "check.h"
-#include "cuda/backend.h"
-#ifdef DMOERM_CUDA_EMULATED
-#include "cuda/emulated/machine.h"
-#endif
+#include "gpu.h"
 
 namespace {
 
@@ -23,54 +20,15 @@ using namespace dmoerm;
 using test::attention_data;
 using test::AttentionCase;
 using test::AttentionData;
+using test::cpu_pool;
+using test::gpu;
 using test::random;
 using test::require;
+using test::require_all_close;
+using test::require_same_bits;
 
 constexpr double kF32 = 1e-5;
 constexpr double kBf16 = 1e-2;
-
-/// The device's side of the tests: one engine's memory.
-struct Gpu {
-  const Ops& ops = *cuda::find_ops();
-  std::unique_ptr<Memory> memory = ops.open();
-  ThreadPool pool{1, *memory};
-  Scratch scratch;
-
-  Buffer<float> upload(const std::vector<float>& values) {
-    Buffer<float> copy;
-    copy.reserve(static_cast<int64_t>(values.size()), *memory);
-    memory->write(copy.data(), values.data(), static_cast<int64_t>(values.size() * sizeof(float)));
-    return copy;
-  }
-  std::vector<float> download(const Buffer<float>& from, int64_t count) {
-    std::vector<float> values(count);
-    memory->read(values.data(), from.data(), count * static_cast<int64_t>(sizeof(float)));
-    return values;
-  }
-};
-
-Gpu& gpu() {
-  static Gpu one;
-  return one;
-}
-
-ThreadPool& cpu_pool() {
-  static ThreadPool pool(1);
-  return pool;
-}
-
-void require_all_close(const std::vector<float>& got, const std::vector<float>& want,
-                       double tolerance) {
-  double largest = 1e-30;
-  for (const float value : want) largest = std::max<double>(largest, std::abs(value));
-  require(got.size() == want.size(), "sizes differ");
-  for (size_t i = 0; i < want.size(); ++i)
-    test::require_close(got[i], want[i], largest, tolerance, "element " + std::to_string(i));
-}
-
-void require_same_bits(const float* a, const float* b, int64_t count, const std::string& what) {
-  require(std::memcmp(a, b, static_cast<size_t>(count) * sizeof(float)) == 0, what);
-}
 
 /// An MLP's or projection's product with everything in it.
 struct ProductCase {
@@ -411,17 +369,6 @@ void copies_match() {
   require_same_bits(gpu().download(y, 52).data(), want.data(), 52, "gather");
 }
 
-#ifdef DMOERM_CUDA_EMULATED
-/// For the table of occupancies: kernel, threads of a block, shared bytes at most.
-void print_launches() {
-  for (const auto& [name, grid] : cuda::emulated::Machine::instance().launched())
-    std::printf("launch\t%s\t%u\t%lld\n", name.c_str(), grid.threads,
-                static_cast<long long>(grid.shared_bytes));
-}
-#else
-void print_launches() {}
-#endif
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -437,6 +384,6 @@ int main(int argc, char** argv) {
   for (const int64_t N : {1, 7, 33, 1000})
     test::test("softmax_terms " + std::to_string(N), [&] { softmax_matches(N); });
   test::test("embed and gather", copies_match);
-  if (argc > 1 && std::string(argv[1]) == "--launches") print_launches();
+  if (argc > 1 && std::string(argv[1]) == "--launches") test::print_launches();
   return test::finish();
 }

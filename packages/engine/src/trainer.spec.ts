@@ -358,6 +358,14 @@ describe('what cannot be learned is refused by name', () => {
     await expect(trainer.learn([batch(0)], 1)).resolves.toHaveLength(1);
   });
 
+  it('a GPU that is not there', async () => {
+    const found = await open({ experts: [learner()], isa: 'cuda' }).catch((error: unknown) => error);
+    if (found instanceof Error)
+      return expect(found).toMatchObject({ reason: 'CUDA_NOT_AVAILABLE', field: 'isa' });
+    await using trainer = found as Trainer;
+    expect(trainer.isa).toBe('cuda');
+  });
+
   it('parameters of another size, not finite, or unknown', async () => {
     await using trainer = await open({ experts: [learner()] });
     const bias = 'experts.0.head.bias';

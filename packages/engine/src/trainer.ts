@@ -24,8 +24,8 @@ export interface LearnerSpec {
 
 /** What a trainer learns, and how it computes. */
 export interface TrainerOptions extends Pick<EngineOptions, 'threads'> {
-  /** Default `auto`: the widest unit of this processor. Training has no GPU yet. */
-  readonly isa?: Exclude<EngineOptions['isa'], 'cuda'>;
+  /** As `EngineOptions.isa`: default `auto`, a GPU if the addon was built for one and finds it, else the widest unit of this processor. */
+  readonly isa?: EngineOptions['isa'];
   readonly plan: SharingPlan;
   readonly experts: readonly LearnerSpec[];
   /** LoRA on all rows of the task, part of the base and not learned; default none. */

@@ -1,7 +1,7 @@
 import type { Context } from '../context';
 import { NAMESPACE } from '../fixture';
 import { DEPLOYMENTS, POOL, isReady } from '../pods';
-import type { LiveDeployment } from '../pods';
+import type { LiveDeployment, LivePod } from '../pods';
 
 const SCALERS = `/apis/autoscaling/v2/namespaces/${NAMESPACE}/horizontalpodautoscalers`;
 const LEAST = 3;
@@ -90,10 +90,29 @@ function entry(index: number, name: string): string[] {
   return [`name=${name}`, ...autoscaling].flatMap((one) => ['--set', `experts[${index}].${one}`]);
 }
 
-/** Waits until a Deployment has so many ready pods, and no others. */
-function ready({ pods }: Context, deployment: string, count: number): Promise<void> {
-  return pods.until(`${deployment} has ${count} pods`, (all) => {
-    const own = all.filter(({ metadata }) => metadata.name.startsWith(`${deployment}-`));
-    return own.length === count && own.every(isReady);
-  });
+/** Waits until a Deployment has so many ready pods, and no others. @throws Error with what the controllers say of it. */
+async function ready({ api, pods }: Context, deployment: string, count: number): Promise<void> {
+  const ofDeployment = (all: readonly LivePod[]) =>
+    all.filter(({ metadata }) => metadata.name.startsWith(`${deployment}-`));
+  let last: readonly LivePod[] = [];
+  try {
+    await pods.until(`${deployment} has ${count} pods`, (all) => {
+      last = ofDeployment(all);
+      return last.length === count && last.every(isReady);
+    });
+  } catch (error) {
+    const found = await Promise.all(
+      [`${DEPLOYMENTS}/${deployment}`, `${SCALERS}/${deployment}`].map((path) =>
+        api.get<{ spec: object; status: object }>(path).catch(String),
+      ),
+    );
+    const told = last.map(({ metadata, status }) => [
+      metadata.name,
+      metadata.deletionTimestamp,
+      status?.phase,
+    ]);
+    throw new Error(`${String(error)}\npods: ${JSON.stringify(told)}\n${JSON.stringify(found)}`, {
+      cause: error,
+    });
+  }
 }
