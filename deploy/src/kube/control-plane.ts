@@ -101,6 +101,8 @@ export async function startControlPlane(folder: string): Promise<ControlPlane> {
       '--use-service-account-credentials',
       // Scalers look every 15 s otherwise.
       '--horizontal-pod-autoscaler-sync-period=2s',
+      // Renewals are late where the machine has much else to do.
+      '--node-monitor-grace-period=120s',
     ]);
     processes.start('kube-scheduler', [
       `--kubeconfig=${kubeconfig(await issue('system:kube-scheduler'), 'scheduler')}`,
@@ -108,7 +110,9 @@ export async function startControlPlane(folder: string): Promise<ControlPlane> {
     ]);
     const own = kubeconfig(admin, 'admin');
     const stages = STAGES.flatMap((stage, i) => ['--config', write(`stage-${i}.yaml`, stage)]);
-    processes.start('kwok', [`--kubeconfig=${own}`, '--manage-all-nodes=true', ...stages]);
+    // Nodes whose leases nobody renews are given up after a minute, and their pods are not ready for ever.
+    const nodes = ['--manage-all-nodes=true', '--node-lease-duration-seconds=40'];
+    processes.start('kwok', [`--kubeconfig=${own}`, ...nodes, ...stages]);
     // The controllers are at work when they have given the namespace its account.
     await alive('kube-controller-manager', () =>
       api.exists('/api/v1/namespaces/default/serviceaccounts/default'),
