@@ -28,7 +28,7 @@ for (const name of ['machine', 'ops', 'gradients']) {
 for (const [label, pattern, ...specs] of [
   ['goldens', '', 'src/goldens.spec.ts'],
   ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
-  ['batch invariance', '(f32|bf16) weights', 'src/invariance.spec.ts'],
+  ['batch invariance', '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
   ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
 ]) {
   const run = engineSpecs(`engine on an emulated GPU: ${label}`, emulatedEnvironment(), pattern, ...specs);

@@ -35,7 +35,7 @@ function run(name) {
   for (const [label, pattern, ...specs] of [
     ['goldens', '', 'src/goldens.spec.ts'],
     ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
-    ['batch invariance', '(f32|bf16) weights', 'src/invariance.spec.ts'],
+    ['batch invariance', '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
     ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
   ]) {
     const result = engineSpecs(`engine on the GPU: ${label}`, gpuEnvironment(), pattern, ...specs);

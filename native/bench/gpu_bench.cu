@@ -19,6 +19,7 @@
 #include "cuda/backend.h"
 #include "cuda/device.h"
 #include "dmoerm/error.h"
+#include "dmoerm/gradient_ops.h"
 #include "dmoerm/ops.h"
 
 namespace {
@@ -38,8 +39,10 @@ constexpr int kPeakThreads = 256;
 constexpr int kPeakSteps = 4096;
 constexpr int kChains = 8;  // independent products per warp, to hide their latency
 
+/// Chains of products whose sums are `Sum`: float of bfloat16, int32_t of 8 bits.
+template <class Sum>
 __global__ void tensor_peak(float* out) {
-  float sums[kChains][4] = {};
+  Sum sums[kChains][4] = {};
   const uint32_t a[4] = {threadIdx.x, 1, 2, 3};
   const uint32_t b[2] = {threadIdx.x, 5};
   for (int step = 0; step < kPeakSteps; ++step)
@@ -47,7 +50,7 @@ __global__ void tensor_peak(float* out) {
     for (int chain = 0; chain < kChains; ++chain) cuda::multiply_add(sums[chain], a, b);
   float total = 0;
   for (const auto& chain : sums)
-    for (const float sum : chain) total += sum;
+    for (const Sum sum : chain) total += static_cast<float>(sum);
   out[blockIdx.x * kPeakThreads + threadIdx.x] = total;
 }
 
@@ -100,6 +103,7 @@ class Bench {
   cudaStream_t stream() const { return stream_; }
 
   const Ops& ops = *cuda::find_ops();
+  const GradientOps& gradients = *cuda::find_gradients();
 
  private:
   std::unique_ptr<Memory> memory_;
@@ -124,7 +128,7 @@ class Bench {
 
 /// Per second.
 struct Limits {
-  double tensor, floats, bytes;
+  double tensor, int8, floats, bytes;
 };
 
 Limits measure_limits(Bench& bench) {
@@ -133,9 +137,12 @@ Limits measure_limits(Bench& bench) {
   Buffer<float> out;
   out.reserve(static_cast<int64_t>(blocks) * kPeakThreads, bench.memory());
   const double warps = blocks * kPeakThreads / 32.0;
-  const double tensor = warps * kPeakSteps * kChains * 16 * 8 * 16 * 2 / bench.seconds([&] {
-    tensor_peak<<<blocks, kPeakThreads, 0, bench.stream()>>>(out.data());
-  });
+  const auto of_warps = [&](void (*kernel)(float*), int depth) {
+    return warps * kPeakSteps * kChains * 16 * 8 * depth * 2 /
+           bench.seconds([&] { kernel<<<blocks, kPeakThreads, 0, bench.stream()>>>(out.data()); });
+  };
+  const double tensor = of_warps(tensor_peak<float>, 16);
+  const double int8 = of_warps(tensor_peak<int32_t>, 32);
   const double floats =
       static_cast<double>(blocks) * kPeakThreads * kPeakSteps * 4 * kChains * 2 /
       bench.seconds([&] { float_peak<<<blocks, kPeakThreads, 0, bench.stream()>>>(out.data()); });
@@ -147,7 +154,7 @@ Limits measure_limits(Bench& bench) {
     check(
         cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, bench.stream()));
   });
-  return {tensor, floats, bytes};
+  return {tensor, int8, floats, bytes};
 }
 
 // ---- kernels ----
@@ -231,7 +238,36 @@ void products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t 
          2.0 * (M * K + 2 * N * K + M * N), limits.bytes);
 }
 
-/// Candidates of one prompt, as the forest has them.
+/// The same with weights of 8 bits.
+void int8_products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t K) {
+  const Ops& ops = bench.ops;
+  const Rows rows(ops, M, 1);
+  const Buffer<float> x = bench.random(M * K);
+  PackedRows packed;
+  const auto pack = [&] {
+    ops.pack_rows(packed, RowType::kInt8, x.data(), K, rows.panels, 0, rows.count(), {},
+                  bench.scratch, bench.pool);
+  };
+  report(text("pack_rows int8", M, 1, K), bench.seconds(pack), 1, limits.floats, M * K * 5.0,
+         limits.bytes);
+  const std::vector<float> weight(N * K, 0.5f);
+  Matrix w;
+  ops.pack_matrix(w, weight.data(), N, K, WeightType::kInt8, bench.pool);
+  const Product product{&rows.panels, 0, rows.count(), &packed, &w, nullptr, N, nullptr, nullptr};
+  Buffer<float> y = bench.random(M * N);
+  const double bytes = 1.0 * (M * K + N * K) + 4.0 * M * N;
+  report(text("linear int8", M, N, K),
+         bench.seconds([&] { ops.linear(y.data(), product, false, bench.scratch, bench.pool); }),
+         2.0 * M * N * K, limits.int8, bytes, limits.bytes);
+  PackedRows none;
+  const double gated = bench.seconds([&] {
+    ops.gated(none, RowType::kInt8, y.data(), product, product, bench.scratch, bench.pool);
+  });
+  report(text("gated int8", M, N, K), gated, 4.0 * M * N * K, limits.int8, bytes + 1.0 * N * K,
+         limits.bytes);
+}
+
+/// Candidates of one prompt, as the forest has them: forward, and backward.
 void attention(Bench& bench, const Limits& limits, int64_t prompt, int64_t candidates,
                int64_t length, const AttentionShape& shape) {
   const Ops& ops = bench.ops;
@@ -247,13 +283,43 @@ void attention(Bench& bench, const Limits& limits, int64_t prompt, int64_t candi
   const Buffer<float> q = bench.random(rows * width), k = bench.random(rows * key_width),
                       v = bench.random(rows * key_width);
   Buffer<float> out = bench.random(rows * width);
+  const std::string name = "attention " + std::to_string(prompt) + "+" +
+                           std::to_string(candidates) + "x" + std::to_string(length) +
+                           " D=" + std::to_string(shape.head_dim);
   const double seconds = bench.seconds([&] {
     ops.attention(out.data(), q.data(), k.data(), v.data(), rows, segments, shape, RowType::kBF16,
                   bench.scratch, bench.pool);
   });
-  report("attention " + std::to_string(prompt) + "+" + std::to_string(candidates) + "x" +
-             std::to_string(length) + " D=" + std::to_string(shape.head_dim),
-         seconds, 4.0 * pairs * width, limits.tensor, 4.0 * rows * (2 * width + 2 * key_width),
+  const double bytes = 4.0 * rows * (2 * width + 2 * key_width);
+  report(name, seconds, 4.0 * pairs * width, limits.tensor, bytes, limits.bytes);
+  Buffer<float> dq = bench.random(rows * width), dk = bench.random(rows * key_width),
+                dv = bench.random(rows * key_width);
+  const double backward = bench.seconds([&] {
+    bench.gradients.attention(dq.data(), dk.data(), dv.data(), out.data(), q.data(), k.data(),
+                              v.data(), rows, rows, 0, segments, shape, bench.scratch, bench.pool);
+  });
+  // Seven products of every pair that must be: scores and d scores twice, d q, d k and d v.
+  report(name + ", backward", backward, 14.0 * pairs * width, limits.floats, 2 * bytes,
+         limits.bytes);
+}
+
+/// What learning an adapter of rank 32 takes beside products: its weights' gradients, and steps.
+void learning(Bench& bench, const Limits& limits, int64_t T, int64_t K) {
+  constexpr int64_t kRank = 32;
+  const Buffer<float> x = bench.random(T * K), u = bench.random(T * kRank);
+  Buffer<float> gradient = bench.random(kRank * K), w = bench.random(kRank * K),
+                m = bench.random(kRank * K), v = bench.random(kRank * K);
+  bench.gradients.clear(v.data(), kRank * K, bench.pool);
+  const double outer = bench.seconds([&] {
+    bench.gradients.outer(gradient.data(), u.data(), kRank, kRank, x.data(), K, K, T, bench.pool);
+  });
+  report(text("outer", kRank, K, T), outer, 2.0 * T * K * kRank, limits.floats,
+         4.0 * (T * (K + kRank) + 2 * kRank * K), limits.bytes);
+  const double adam = bench.seconds([&] {
+    bench.gradients.adam(w.data(), m.data(), v.data(), gradient.data(), 1.0f, kRank * K,
+                         {1e-3f, 0.9f, 0.999f, 1e-8f, 0, 1}, bench.pool);
+  });
+  report(text("adam", kRank, K, 1), adam, 12.0 * kRank * K, limits.floats, 28.0 * kRank * K,
          limits.bytes);
 }
 
@@ -263,6 +329,7 @@ void run(bool quick) {
   const cuda::runtime::Properties gpu = cuda::runtime::properties();
   for (const auto& [what, unit, value] :
        {std::tuple{"bf16 on tensor cores", "TFLOP/s", limits.tensor / 1e12},
+        std::tuple{"8 bits on tensor cores", "TOP/s", limits.int8 / 1e12},
         std::tuple{"float32", "TFLOP/s", limits.floats / 1e12},
         std::tuple{"copy, read and written", "GB/s", limits.bytes / 1e9}})
     std::printf(
@@ -276,6 +343,8 @@ void run(bool quick) {
     products(bench, limits, M, 4864, 896);
     products(bench, limits, M, 4096, 4096);
     if (!quick) products(bench, limits, M, 11008, 4096);
+    int8_products(bench, limits, M, 4096, 4096);
+    learning(bench, limits, M, 4096);
   }
   attention(bench, limits, 2048, 0, 0, {14, 2, 64, 0.125f, 0});
   attention(bench, limits, 256, 64, 256, {14, 2, 64, 0.125f, 0});

@@ -22,9 +22,9 @@ WeightType weight_type_of(const EngineOptions& options, const Ops& ops) {
   const WeightType type = options.weight_type ? *options.weight_type
                           : on_device         ? WeightType::kBF16
                                               : default_weight_type(ops);
-  if (on_device && type != WeightType::kBF16 && type != WeightType::kF32)
+  if (on_device && type == WeightType::kStored)
     throw Error(Code::kUnimplemented, "WEIGHT_TYPE_NOT_SUPPORTED", "weightType",
-                "a GPU takes weights of type bf16 or f32");
+                "a GPU takes weights of type bf16, f32 or int8");
   return type;
 }
 

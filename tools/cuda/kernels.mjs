@@ -4,6 +4,8 @@
 export const KERNELS = {
   'linear bf16': { symbol: 'product_kernel<(Element)1, (Kind)0>', registers: 128, occupancy: 0.16 },
   'gated bf16': { symbol: 'product_kernel<(Element)1, (Kind)1>', registers: 128, occupancy: 0.16 },
+  'linear int8': { symbol: 'product_kernel<(Element)2, (Kind)0>', registers: 168, occupancy: 0.12 },
+  'gated int8': { symbol: 'product_kernel<(Element)2, (Kind)1>', registers: 192, occupancy: 0.12 },
   'lora_down bf16': { symbol: 'product_kernel<(Element)1, (Kind)2>', registers: 80, occupancy: 0.25 },
   'linear f32': { symbol: 'product_kernel<(Element)0, (Kind)0>', registers: 255, occupancy: 0.1 },
   'gated f32': { symbol: 'product_kernel<(Element)0, (Kind)1>', registers: 255, occupancy: 0.1 },
@@ -18,6 +20,7 @@ export const KERNELS = {
   rms_norm: { symbol: 'rms_norm_kernel', registers: 40, occupancy: 0.7 },
   'pack_rows f32': { symbol: 'pack_rows_kernel<(Element)0>', registers: 40, occupancy: 0.7 },
   'pack_rows bf16': { symbol: 'pack_rows_kernel<(Element)1>', registers: 40, occupancy: 0.7 },
+  'pack_rows int8': { symbol: 'pack_int8_kernel', registers: 64, occupancy: 0.5 },
   rope: { symbol: 'rope_kernel', registers: 40, occupancy: 0.7 },
   softmax_terms: { symbol: 'softmax_terms_kernel', registers: 40, occupancy: 0.7 },
   copy_rows: { symbol: 'copy_rows_kernel', registers: 40, occupancy: 0.7 },

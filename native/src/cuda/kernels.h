@@ -23,6 +23,7 @@ struct DeviceMatrix {
   Global<const uint8_t> data;
   int64_t row_bytes = 0;
   int32_t rows = 0;
+  Global<const float> scales;  ///< 8 bits: one per row
 };
 
 /// The up half of LoRA of one group.
@@ -37,9 +38,15 @@ struct DeviceRows {
   Global<const uint8_t> data;
   int64_t row_bytes = 0;
   int32_t first = 0;
+  Global<const float> scales;  ///< 8 bits: one per row of each panel
 };
 
-enum class Element { kF32, kBF16 };
+/// Of rows and of the weights that they meet. Low-rank terms beside 8 bits are bfloat16.
+enum class Element { kF32, kBF16, kInt8 };
+
+__device__ __host__ inline constexpr int element_bytes(Element element) {
+  return element == Element::kF32 ? 4 : element == Element::kBF16 ? 2 : 1;
+}
 
 /// One output of a product.
 struct ProductSide {
@@ -81,6 +88,9 @@ struct NormArguments {
   int32_t first_panel = 0;  ///< packed: index of the first
   Global<uint8_t> packed;
   int64_t packed_row_bytes = 0;
+  Global<const float> signs;  ///< 8 bits: of a block's rotation
+  int32_t rotated = 1;   ///< elements of such a block, a power of two up to kMostRotated; 1: none
+  Global<float> scales;  ///< 8 bits: by packed row
 };
 
 void queue_rms_norm(const NormArguments& arguments, runtime::Stream stream);

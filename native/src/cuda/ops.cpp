@@ -1,9 +1,11 @@
 // The op table on a GPU: what the host has to say is staged, then a kernel is queued.
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "backend.h"
+#include "cpu/units.h"
 #include "device.h"
 #include "dmoerm/error.h"
 #include "kernels.h"
@@ -13,22 +15,29 @@ namespace {
 
 constexpr int64_t kLoraAlign = 32;  // a step of bfloat16; two of float32
 
-Element element_of(RowType type) { return type == RowType::kBF16 ? Element::kBF16 : Element::kF32; }
-Element element_of(WeightType type) {
-  return type == WeightType::kBF16 ? Element::kBF16 : Element::kF32;
-}
-
-int64_t row_bytes(Element element, int64_t K) {
-  const int64_t bytes = K * (element == Element::kBF16 ? 2 : 4);
-  return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+Element element_of(RowType type) {
+  return type == RowType::kInt8   ? Element::kInt8
+         : type == RowType::kBF16 ? Element::kBF16
+                                  : Element::kF32;
 }
 
 RowType row_type(WeightType type) {
-  return type == WeightType::kBF16 ? RowType::kBF16 : RowType::kF32;
+  return type == WeightType::kInt8   ? RowType::kInt8
+         : type == WeightType::kBF16 ? RowType::kBF16
+                                     : RowType::kF32;
 }
 
+Element element_of(WeightType type) { return element_of(row_type(type)); }
+
+int64_t row_bytes(Element element, int64_t K) {
+  const int64_t bytes = K * element_bytes(element);
+  return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+}
+
+/// Rows, and of 8 bits their scales behind them.
 int64_t matrix_bytes(WeightType type, int64_t N, int64_t K) {
-  return N * row_bytes(element_of(type), K);
+  const Element element = element_of(type);
+  return N * row_bytes(element, K) + (element == Element::kInt8 ? N * 4 : 0);
 }
 
 /// Nearest bfloat16, ties to even.
@@ -39,26 +48,43 @@ uint16_t rounded(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/// A row of weights in 8 bits, rotated; returns its scale, which takes the rotation's length back.
+float pack_int8(uint8_t* to, const float* weight, int64_t K) {
+  std::vector<float> row(weight, weight + K);
+  cpu::rotate(row.data(), K);
+  float largest = 0;
+  for (const float value : row) largest = std::max(largest, std::abs(value));
+  const float scale = largest / 127.0f;
+  for (int64_t k = 0; k < K; ++k)
+    to[k] = static_cast<uint8_t>(
+        static_cast<int8_t>(scale > 0 ? std::nearbyint(row[k] * (1.0f / scale)) : 0));
+  return scale / static_cast<float>(cpu::rotation_block(K));
+}
+
 void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
                  ThreadPool& pool) {
   const Element element = element_of(type);
   const int64_t stride = row_bytes(element, K);
-  std::vector<uint8_t> rows(N * stride, 0);
+  std::vector<uint8_t> rows(matrix_bytes(type, N, K), 0);
   pool.run(N, [&](int64_t n, int) {
     uint8_t* row = rows.data() + n * stride;
+    const float* from = weight + n * K;
     if (element == Element::kF32) {
-      std::memcpy(row, weight + n * K, static_cast<size_t>(K) * 4);
-      return;
-    }
-    for (int64_t k = 0; k < K; ++k) {
-      const uint16_t value = rounded(weight[n * K + k]);
-      std::memcpy(row + 2 * k, &value, 2);
+      std::memcpy(row, from, static_cast<size_t>(K) * 4);
+    } else if (element == Element::kInt8) {
+      const float scale = pack_int8(row, from, K);
+      std::memcpy(rows.data() + N * stride + n * 4, &scale, 4);
+    } else {
+      for (int64_t k = 0; k < K; ++k) {
+        const uint16_t value = rounded(from[k]);
+        std::memcpy(row + 2 * k, &value, 2);
+      }
     }
   });
   out.type = type;
   out.N = N;
   out.K = K;
-  out.bytes = N * stride;
+  out.bytes = static_cast<int64_t>(rows.size());
   out.owned.reserve(out.bytes, pool.memory());
   out.data = out.owned.data();
   pool.memory().write(out.owned.data(), rows.data(), out.bytes);
@@ -66,9 +92,12 @@ void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightT
 
 DeviceMatrix matrix(const Matrix* from) {
   if (from == nullptr) return {};
-  return {{from->data, from->bytes},
-          row_bytes(element_of(from->type), from->K),
-          static_cast<int32_t>(from->N)};
+  const Element element = element_of(from->type);
+  const int64_t stride = row_bytes(element, from->K), all = from->N * stride;
+  Global<const float> scales;
+  if (element == Element::kInt8)
+    scales = {reinterpret_cast<const float*>(from->data + all), from->N};
+  return {{from->data, all}, stride, static_cast<int32_t>(from->N), scales};
 }
 
 /// Packed rows as kernels read them, if there are any.
@@ -76,7 +105,8 @@ DeviceRows rows(const PackedRows* from) {
   if (from == nullptr) return {};
   return {{from->data.data(), from->data.capacity()},
           row_bytes(element_of(from->type), from->K),
-          static_cast<int32_t>(from->first)};
+          static_cast<int32_t>(from->first),
+          {from->scales.data(), from->scales.capacity()}};
 }
 
 /// Panels [begin, end), and the rows that they cover.
@@ -102,7 +132,9 @@ void reserve_rows(PackedRows& out, RowType type, int64_t K, int64_t begin, int64
   out.type = type;
   out.K = K;
   out.first = begin;
-  out.data.reserve((end - begin) * kPanelRows * row_bytes(element_of(type), K), memory);
+  const int64_t rows = (end - begin) * kPanelRows;
+  out.data.reserve(rows * row_bytes(element_of(type), K), memory);
+  if (type == RowType::kInt8) out.scales.reserve(rows, memory);
 }
 
 Global<uint8_t> packed(PackedRows& out, int64_t begin, int64_t end) {
@@ -116,7 +148,8 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
   reserve_rows(out, type, K, begin, end, device);
   if (begin == end) return;
   const Panels told(panels, begin, end);
-  device.begin_staging(1, told.bytes());
+  constexpr auto kSignBytes = static_cast<int64_t>(kMostRotated * sizeof(float));
+  device.begin_staging(2, told.bytes() + kSignBytes);
   NormArguments a;
   a.x = {x, told.rows * K};
   a.T = told.rows;
@@ -126,13 +159,18 @@ void pack_rows(PackedRows& out, RowType type, const float* x, int64_t K,
   a.panels = device.stage(told.panels);
   a.packed = packed(out, begin, end);
   a.packed_row_bytes = row_bytes(element_of(type), K);
+  if (type == RowType::kInt8) {
+    a.signs = device.stage(cpu::rotation_signs(), kMostRotated);
+    a.rotated = static_cast<int32_t>(cpu::rotation_block(K));
+    a.scales = {out.scales.data(), out.scales.capacity()};
+  }
   queue_pack_rows(element_of(type), a, device.stream());
 }
 
 std::vector<DeviceUp> ups(const Product& p) {
   std::vector<DeviceUp> all;
   if (p.lora == nullptr || p.u == nullptr) return all;
-  const int64_t bytes = p.u->type == RowType::kBF16 ? 2 : 4;
+  const int64_t bytes = element_bytes(element_of(p.u->type));
   for (const LoraUp& up : *p.lora) {
     const DeviceMatrix b = matrix(up.b);
     all.push_back({b, static_cast<int32_t>(up.offset * bytes),

@@ -33,6 +33,33 @@ __device__ __forceinline__ int chunk_at(int row, int chunk) {
 template <Element kElement, int kColumns, bool kSplit>
 struct Tile;
 
+/// One step of a tile on tensor cores, of whichever type `Sum` is the sum.
+template <int kBlocks, class Shape, class Sum>
+__device__ __forceinline__ void add_step(Sum (&sums)[2][kBlocks][4], const Shared<uint8_t>& memory,
+                                         int x, int w) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    uint32_t rows[2][4];
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      load_matrices(rows[i], memory,
+                    x + chunk_at(warp / 2 * 32 + i * 16 + lane % 16, half * 2 + lane / 16));
+#pragma unroll
+    for (int block = 0; block < kBlocks; block += 2) {
+      uint32_t weights[4];
+      const int column = Shape::block_column(warp, block) + lane / 16 * 8 + lane % 8;
+      load_matrices(weights, memory, w + chunk_at(column, half * 2 + lane / 8 % 2));
+      const uint32_t left[2] = {weights[0], weights[1]}, right[2] = {weights[2], weights[3]};
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        multiply_add(sums[i][block], rows[i], left);
+        multiply_add(sums[i][block + 1], rows[i], right);
+      }
+    }
+  }
+}
+
 /// bfloat16 on tensor cores: 2 x 2 warps of 32 rows and half of the columns each.
 template <int kColumns, bool kSplit>
 struct Tile<Element::kBF16, kColumns, kSplit> {
@@ -57,27 +84,7 @@ struct Tile<Element::kBF16, kColumns, kSplit> {
   }
 
   __device__ __forceinline__ void step(const Shared<uint8_t>& memory, int x, int w) {
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      uint32_t rows[2][4];
-#pragma unroll
-      for (int i = 0; i < 2; ++i)
-        load_matrices(rows[i], memory,
-                      x + chunk_at(warp / 2 * 32 + i * 16 + lane % 16, half * 2 + lane / 16));
-#pragma unroll
-      for (int block = 0; block < kBlocks; block += 2) {
-        uint32_t weights[4];
-        const int column = block_column(warp, block) + lane / 16 * 8 + lane % 8;
-        load_matrices(weights, memory, w + chunk_at(column, half * 2 + lane / 8 % 2));
-        const uint32_t left[2] = {weights[0], weights[1]}, right[2] = {weights[2], weights[3]};
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          multiply_add(sums[i][block], rows[i], left);
-          multiply_add(sums[i][block + 1], rows[i], right);
-        }
-      }
-    }
+    add_step<kBlocks, Tile>(sums, memory, x, w);
   }
 
   __device__ __forceinline__ float sum(int i, int j) const {
@@ -88,6 +95,38 @@ struct Tile<Element::kBF16, kColumns, kSplit> {
   }
   __device__ __forceinline__ static int column(int j) {
     return block_column(threadIdx.x / 32, j / 2) + threadIdx.x % 4 * 2 + j % 2;
+  }
+};
+
+/// 8 bits on tensor cores: sums of integers, exact, which become the same outputs' float32 sums once their rows and weights
+/// are done. A step has twice the inputs of bfloat16's in the same bytes, and the lanes the same bytes of them.
+template <int kColumns, bool kSplit>
+struct Tile<Element::kInt8, kColumns, kSplit> : Tile<Element::kBF16, kColumns, kSplit> {
+  using Sums = Tile<Element::kBF16, kColumns, kSplit>;
+
+  int32_t counts[2][Sums::kBlocks][4];
+
+  __device__ __forceinline__ Tile() {
+    for (auto& rows : counts)
+      for (auto& block : rows)
+        for (int32_t& count : block) count = 0;
+  }
+
+  __device__ __forceinline__ void step_int8(const Shared<uint8_t>& memory, int x, int w) {
+    add_step<Sums::kBlocks, Sums>(counts, memory, x, w);
+  }
+
+  /// sums = counts times the scales of their row and output.
+  template <class Scale>
+  __device__ __forceinline__ void to_float(Scale scale) {
+#pragma unroll
+    for (int i = 0; i < Sums::kHigh; ++i)
+#pragma unroll
+      for (int j = 0; j < Sums::kWide; ++j) {
+        const int32_t count = counts[i / 2][j / 2][i % 2 * 2 + j % 2];
+        Sums::sums[i / 2][j / 2][i % 2 * 2 + j % 2] =
+            static_cast<float>(count) * scale(Sums::row(i), j);
+      }
   }
 };
 
@@ -193,12 +232,32 @@ struct Steps {
   }
 };
 
+/// What 8-bit sums of a panel's rows are multiplied by.
+template <Kind kKind>
+struct Scales {
+  const Steps<kKind>& steps;
+  int64_t first;  ///< row of the packed rows
+
+  __device__ __forceinline__ explicit Scales(const Steps<kKind>& of)
+      : steps(of), first(static_cast<int64_t>(of.panel.source - of.a.x.first) * kPanelRows) {}
+
+  /// `column` of the tile; a gated one's second half is the other side's.
+  __device__ __forceinline__ float at(int row, int column) const {
+    if (row >= steps.panel.count) return 0.0f;
+    const int side = column / Steps<kKind>::kSideColumns;
+    const int64_t n = steps.first_column + column % Steps<kKind>::kSideColumns;
+    return n < steps.w[side].rows
+               ? steps.a.x.scales.load(first + row) * steps.w[side].scales.load(n)
+               : 0.0f;
+  }
+};
+
 __device__ __forceinline__ float silu(float x) { return x / (1.0f + expf(-x)); }
 
 template <Element kElement>
 __device__ __forceinline__ void store_packed(const ProductArguments& a, int r, int column,
                                              float value) {
-  constexpr int kBytes = kElement == Element::kBF16 ? 2 : 4;
+  constexpr int kBytes = element_bytes(kElement);
   const int64_t at =
       (static_cast<int64_t>(blockIdx.x) * kPanelRows + r) * a.packed_row_bytes + column * kBytes;
   if constexpr (kElement == Element::kBF16)
@@ -218,15 +277,25 @@ __global__ void __launch_bounds__(kThreads)
     if (step < steps.count) steps.load(memory, step * kStageBytes<kKind>, step);
     commit_copies();
   }
-  for (int step = 0; step < steps.count; ++step) {
-    wait_copies<kStages - 2>();
-    __syncthreads();  // the step is there for all, and all are done with the stage that is filled next
-    const int next = step + kStages - 1;
-    if (next < steps.count) steps.load(memory, next % kStages * kStageBytes<kKind>, next);
-    commit_copies();
-    const int at = step % kStages * kStageBytes<kKind>;
-    tile.step(memory, at, at + kPanelRows * kStepBytes);
+  const auto advance = [&](int begin, int end, auto multiply) {
+    for (int step = begin; step < end; ++step) {
+      wait_copies<kStages - 2>();
+      __syncthreads();  // the step is there for all, and all are done with the stage that is filled next
+      const int next = step + kStages - 1;
+      if (next < steps.count) steps.load(memory, next % kStages * kStageBytes<kKind>, next);
+      commit_copies();
+      const int at = step % kStages * kStageBytes<kKind>;
+      multiply(at, at + kPanelRows * kStepBytes);
+    }
+  };
+  int done = 0;
+  if constexpr (kElement == Element::kInt8) {
+    advance(0, steps.base, [&](int x, int w) { tile.step_int8(memory, x, w); });
+    const Scales<kKind> scales(steps);
+    tile.to_float([&](int row, int j) { return scales.at(row, tile.column(j)); });
+    done = steps.base;
   }
+  advance(done, steps.count, [&](int x, int w) { tile.step(memory, x, w); });
   wait_copies<0>();
 
   constexpr int kSides = kKind == Kind::kGated ? 2 : 1;
@@ -238,7 +307,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int j = 0; j < tile.kWide / kSides; ++j) {
       const int n = steps.first_column + tile.column(j);
       if (kKind == Kind::kDown) {
-        if (n < a.packed_row_bytes / (kElement == Element::kBF16 ? 2 : 4))
+        if (n < a.packed_row_bytes / element_bytes(kElement))
           store_packed<kElement>(a, r, n, tile.sum(i, j));
         continue;
       }
@@ -249,7 +318,7 @@ __global__ void __launch_bounds__(kThreads)
         if (a.side[1].bias.present() && n < a.N) other += a.side[1].bias.load(n);
         value = silu(value) * other;
         if (a.packed.present()) {
-          if (n < a.packed_row_bytes / (kElement == Element::kBF16 ? 2 : 4))
+          if (n < a.packed_row_bytes / element_bytes(kElement))
             store_packed<kElement>(a, r, n, value);
           continue;
         }
@@ -274,13 +343,15 @@ void launch_product(const char* name, const ProductArguments& a, int64_t columns
 
 /// Elements of a packed row, padding included.
 int64_t packed_columns(Element element, const ProductArguments& a) {
-  return a.packed_row_bytes / (element == Element::kBF16 ? 2 : 4);
+  return a.packed_row_bytes / element_bytes(element);
 }
 
 }  // namespace
 
 void queue_linear(Element element, const ProductArguments& a, runtime::Stream stream) {
-  if (element == Element::kBF16)
+  if (element == Element::kInt8)
+    launch_product<Element::kInt8, Kind::kLinear>("linear int8", a, a.N, stream);
+  else if (element == Element::kBF16)
     launch_product<Element::kBF16, Kind::kLinear>("linear bf16", a, a.N, stream);
   else
     launch_product<Element::kF32, Kind::kLinear>("linear f32", a, a.N, stream);
@@ -288,7 +359,9 @@ void queue_linear(Element element, const ProductArguments& a, runtime::Stream st
 
 void queue_gated(Element element, const ProductArguments& a, runtime::Stream stream) {
   const int64_t columns = a.packed.present() ? packed_columns(element, a) : a.N;
-  if (element == Element::kBF16)
+  if (element == Element::kInt8)
+    launch_product<Element::kInt8, Kind::kGated>("gated int8", a, a.N, stream);
+  else if (element == Element::kBF16)
     launch_product<Element::kBF16, Kind::kGated>("gated bf16", a, columns, stream);
   else
     launch_product<Element::kF32, Kind::kGated>("gated f32", a, columns, stream);

@@ -57,6 +57,80 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
   }
 }
 
+/// Elements that a warp rotates at a time, every 32nd a lane's: whole blocks of any rotation.
+constexpr int kStretch = 256;
+constexpr int kOwn = kStretch / kWarpSize;
+
+/// A lane's elements of a row from `first` on, normalised by `scale` if there is a weight, and rotated block by block:
+/// signs, then sums and differences of elements 16, 32, ... and then 1, 2, 4, 8 apart, as the processor's units have it.
+__device__ __forceinline__ void rotated(float (&own)[kOwn], const NormArguments& a, int64_t from,
+                                        int64_t first, float scale, int lane) {
+#pragma unroll
+  for (int j = 0; j < kOwn; ++j) {
+    const int at = lane + j * kWarpSize;
+    const int64_t c = first + at;
+    own[j] = c < a.C ? a.x.load(from + c) : 0.0f;
+    if (a.weight.present() && c < a.C) own[j] = own[j] * scale * a.weight.load(c);
+    if (a.rotated > 1) own[j] *= a.signs.load(at % a.rotated);
+  }
+  const auto exchange = [&](int distance) {
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j) {
+      const float other = __shfl_xor_sync(0xffffffffu, own[j], distance);
+      own[j] = (lane & distance) != 0 ? other - own[j] : own[j] + other;
+    }
+  };
+  if (a.rotated > 16) exchange(16);
+#pragma unroll
+  for (int apart = 1; apart < kOwn; apart *= 2)
+    if (a.rotated > apart * kWarpSize)
+#pragma unroll
+      for (int j = 0; j < kOwn; ++j)
+        if ((j & apart) == 0) {
+          const float low = own[j], high = own[j + apart];
+          own[j] = low + high;
+          own[j + apart] = low - high;
+        }
+#pragma unroll
+  for (int distance = 1; distance < 16; distance *= 2)
+    if (a.rotated > distance) exchange(distance);
+}
+
+__global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
+    pack_int8_kernel(const __grid_constant__ NormArguments a) {
+  const int lane = threadIdx.x % kWarpSize;
+  const int r = blockIdx.y * kRowsPerBlock + threadIdx.x / kWarpSize;
+  const DevicePanel panel = a.panels.load(blockIdx.x);
+  if (r >= panel.count) return;
+  const int64_t from = (static_cast<int64_t>(panel.row) + r) * a.C;
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * kPanelRows + r;
+  const float norm = a.weight.present() ? inverse_norm(a.x, from, a.C, a.eps, lane) : 1.0f;
+  float own[kOwn];
+  float largest = 0.0f, not_finite = 0.0f;
+  for (int64_t first = 0; first < a.C; first += kStretch) {
+    rotated(own, a, from, first, norm, lane);
+    for (const float value : own) {
+      largest = fmaxf(largest, fabsf(value));
+      not_finite += value * 0.0f;  // NaN of what is not finite
+    }
+  }
+  const float scale = warp_max(largest) / 127.0f + warp_sum(not_finite);
+  const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+  if (lane == 0) a.scales.store(row, scale);
+  for (int64_t first = 0; first < a.packed_row_bytes; first += kStretch) {
+    rotated(own, a, from, first, norm, lane);
+#pragma unroll
+    for (int j = 0; j < kOwn; ++j) {
+      const int64_t c = first + lane + j * kWarpSize;
+      if (c >= a.packed_row_bytes) continue;
+      const float scaled = own[j] * inverse;
+      const int value = scaled >= -127.5f && scaled <= 127.5f ? static_cast<int>(rintf(scaled)) : 0;
+      a.packed.store(row * a.packed_row_bytes + c,
+                     static_cast<uint8_t>(static_cast<int8_t>(value)));
+    }
+  }
+}
+
 constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads) rope_kernel(const __grid_constant__ RopeArguments a) {
@@ -117,7 +191,9 @@ void queue_rms_norm(const NormArguments& a, runtime::Stream stream) {
 void queue_pack_rows(Element element, const NormArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.panels.size), kPanelRows / kRowsPerBlock,
                   kRowsPerBlock * kWarpSize, 0};
-  if (element == Element::kBF16)
+  if (element == Element::kInt8)
+    launch("pack_rows int8", pack_int8_kernel, grid, a, stream);
+  else if (element == Element::kBF16)
     launch("pack_rows bf16", pack_rows_kernel<Element::kBF16>, grid, a, stream);
   else
     launch("pack_rows f32", pack_rows_kernel<Element::kF32>, grid, a, stream);

@@ -159,7 +159,7 @@ struct AttentionGradientArguments {
 
 /// Queries, and keys, of a tile: fewer where heads are wide, so that four tiles fit into shared memory.
 inline constexpr int kGradientTile = 32;
-inline constexpr int gradient_tile(int64_t head_dim) {
+__device__ __host__ inline constexpr int gradient_tile(int64_t head_dim) {
   return head_dim <= 128 ? kGradientTile : kGradientTile / 2;
 }
 

@@ -61,6 +61,7 @@ std::vector<float> multiply(
     const std::function<std::vector<float>(const Buffer<float>&, int64_t)>& download,
     int64_t only_row = -1) {
   const int sides = c.gated ? 2 : 1;
+  const WeightType lora = c.type == WeightType::kInt8 ? WeightType::kBF16 : c.type;
   std::vector<RowGroup> groups;
   int64_t begin = 0;
   for (const int64_t count : c.counts) {
@@ -92,10 +93,10 @@ std::vector<float> multiply(
       const std::vector<float> part =
           random(rank * c.K, 50 + static_cast<uint32_t>(2 * g + s), 0.3f);
       std::copy(part.begin(), part.end(), a.begin() + s * align(rank) * c.K);
-      ops.pack_matrix(up_matrices[s][g], data.b[s][g].data(), c.N, rank, c.type, pool);
+      ops.pack_matrix(up_matrices[s][g], data.b[s][g].data(), c.N, rank, lora, pool);
       ups[s][g] = {&up_matrices[s][g], s * align(rank)};
     }
-    ops.pack_matrix(downs[g], a.data(), sides * align(rank), c.K, c.type, pool);
+    ops.pack_matrix(downs[g], a.data(), sides * align(rank), c.K, lora, pool);
     down[g] = &downs[g];
   }
   const std::vector<Panel> panels = panels_of(groups, ops.panel_rows);
@@ -103,11 +104,13 @@ std::vector<float> multiply(
   const Buffer<float> x = upload(data.x), norm = upload(data.norm);
   const Buffer<float> bias[2] = {upload(data.bias[0]), upload(data.bias[1])};
   Buffer<float> y = upload(data.y);
-  PackedRows rows, u, h;
-  ops.pack_rows(rows, ops.row_type(c.type), x.data(), c.K, panels, 0, end,
-                {c.norm ? norm.data() : nullptr, 1e-5f}, scratch, pool);
+  PackedRows rows, lora_rows, u, h;
+  const RmsNorm normed{c.norm ? norm.data() : nullptr, 1e-5f};
+  ops.pack_rows(rows, ops.row_type(c.type), x.data(), c.K, panels, 0, end, normed, scratch, pool);
+  ops.pack_rows(lora_rows, ops.row_type(lora), x.data(), c.K, panels, 0, end, normed, scratch,
+                pool);
   const bool adapted = std::any_of(c.ranks.begin(), c.ranks.end(), [](int64_t r) { return r > 0; });
-  if (adapted) ops.lora_down(u, rows, panels, 0, end, down, pool);
+  if (adapted) ops.lora_down(u, lora_rows, panels, 0, end, down, pool);
   Matrix w[2];
   Product products[2];
   for (int s = 0; s < sides; ++s) {
@@ -124,6 +127,11 @@ std::vector<float> multiply(
   }
   if (!c.gated) {
     ops.linear(y.data(), products[0], c.accumulate, scratch, pool);
+    return download(y, c.M * c.N);
+  }
+  if (c.type == WeightType::kInt8) {  // whose rows are packed when they are whole
+    ops.gated(h, ops.row_type(c.type), y.data() + panels[0].row * c.N, products[0], products[1],
+              scratch, pool);
     return download(y, c.M * c.N);
   }
   // Packed, and read back by a product with the identity.
@@ -182,8 +190,11 @@ void product_rows_alone(const ProductCase& c) {
 
 std::string name_of(const ProductCase& c) {
   std::ostringstream name;
-  name << (c.type == WeightType::kF32 ? "f32 " : "bf16 ") << (c.gated ? "gated " : "linear ") << c.M
-       << 'x' << c.N << 'x' << c.K << (c.base ? "" : " low-rank alone") << " ranks";
+  const char* type = c.type == WeightType::kF32    ? "f32 "
+                     : c.type == WeightType::kBF16 ? "bf16 "
+                                                   : "int8 ";
+  name << type << (c.gated ? "gated " : "linear ") << c.M << 'x' << c.N << 'x' << c.K
+       << (c.base ? "" : " low-rank alone") << " ranks";
   for (const int64_t rank : c.ranks) name << ' ' << rank;
   return name.str();
 }
@@ -191,7 +202,7 @@ std::string name_of(const ProductCase& c) {
 void test_products() {
   std::mt19937 generator(7);
   const auto up_to = [&](int64_t most) { return static_cast<int64_t>(generator() % most) + 1; };
-  for (const WeightType type : {WeightType::kF32, WeightType::kBF16})
+  for (const WeightType type : {WeightType::kF32, WeightType::kBF16, WeightType::kInt8})
     for (int i = 0; i < 14; ++i) {
       ProductCase c;
       c.type = type;
@@ -216,7 +227,7 @@ void test_products() {
       }
       test::test(name_of(c), [&] { product_matches(c); });
     }
-  for (const WeightType type : {WeightType::kF32, WeightType::kBF16})
+  for (const WeightType type : {WeightType::kF32, WeightType::kBF16, WeightType::kInt8})
     for (const bool gated : {false, true}) {
       const ProductCase c{70,    50,   90,    type,       gated,      true,
                           false, true, false, {5, 0, 17}, {40, 3, 27}};

@@ -153,7 +153,7 @@ export interface GeneratingEngine extends Engine {
 export interface EngineOptions {
   /**
    * Default `auto`: `bf16` where this processor multiplies it markedly faster than float32, and on a GPU; else `f32`.
-   * A GPU takes these two.
+   * A GPU takes these two and `int8`.
    */
   readonly weightType?: WeightType | 'auto';
   /** Default 0: all cores. */

@@ -102,7 +102,7 @@ describe.each(bases)('base %s', (name) => {
     'is close with %s weights',
     async (weightType, tolerance) => {
       for (const isa of engines.keys() as MapIterator<NonNullable<EngineOptions['isa']>>) {
-        if (isa === 'cuda' && (weightType === 'stored' || weightType === 'int8')) continue;
+        if (isa === 'cuda' && weightType === 'stored') continue;
         await using engine = await createEngine(base, { weightType, isa });
         for (const golden of own) {
           const expected = await readExpected(golden);

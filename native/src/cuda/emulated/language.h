@@ -289,4 +289,35 @@ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
   });
 }
 
+/// d (16,8) += a (16,32) b (32,8) in signed 8 bits, spread over the lanes as PTX's
+/// mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 has it.
+inline void multiply_add(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  using namespace emulated;
+  struct Operand {
+    int32_t* d;
+    const uint32_t *a, *b;
+  } mine{d, a, b};
+  Machine::instance().meet("mma.s8", &mine, [](const std::array<void*, kWarp>& all) {
+    const auto byte = [](uint32_t four, int at) {
+      return static_cast<int32_t>(static_cast<int8_t>(four >> (8 * at)));
+    };
+    int32_t A[16][32], B[8][32];
+    for (int lane = 0; lane < kWarp; ++lane) {
+      const auto* operand = static_cast<Operand*>(all[lane]);
+      const int row = lane / 4, first = lane % 4 * 4;
+      for (int e = 0; e < 4; ++e) {
+        for (int r = 0; r < 4; ++r)
+          A[row + r % 2 * 8][first + r / 2 * 16 + e] = byte(operand->a[r], e);
+        for (int r = 0; r < 2; ++r) B[row][first + r * 16 + e] = byte(operand->b[r], e);
+      }
+    }
+    for (int lane = 0; lane < kWarp; ++lane) {
+      auto* operand = static_cast<Operand*>(all[lane]);
+      for (int i = 0; i < 4; ++i)
+        for (int k = 0; k < 32; ++k)
+          operand->d[i] += A[lane / 4 + i / 2 * 8][k] * B[lane % 4 * 2 + i % 2][k];
+    }
+  });
+}
+
 }  // namespace dmoerm::cuda
