@@ -23,7 +23,8 @@ export function studyCommand(): Command {
     .description(
       'Mixtures beside single models and ensembles on SmolLM2-135M, on human preferences of five tasks. Trains and judges the\n' +
         'runs that OUTPUT/study lacks, then makes study.json, plots and the tables of study.md from all that are there; without\n' +
-        '--data it only does the latter. Hours: a run that was cut off goes on where it was (--work).',
+        '--data it only does the latter. Hours: a run that was cut off goes on where it was (--work), or with the next task where that\n' +
+        'folder is gone.',
     )
     .option('--data <folder>', 'preferences, capability_pairs and routes (.jsonl.gz)')
     .option('--runs <list>', 'NAME:SEED, by commas', parseRuns, parseRuns(ORDER))

@@ -16,10 +16,13 @@ export interface Rewards {
   readonly rejected: number[];
 }
 
-/** What a run says of the test, by variant. */
+/** Of some test pairs, by index, a variant's reward of the preferred response and of the other. */
+export type Judgements = Readonly<Record<string, readonly (readonly [number, number, number])[]>>;
+
+/** What a task's experts, or a single model, say of the test pairs that come to them. */
 export interface Judged {
-  readonly variants: Readonly<Record<string, Rewards>>;
-  /** Passes of a candidate through the base, mean over test pairs, are found from these: experts per test pair. */
+  readonly variants: Judgements;
+  /** Experts per test pair, mean over all of them: passes of a candidate through the base are found from these. */
   readonly experts: number;
 }
 
@@ -36,14 +39,24 @@ export async function judgeSingle(run: Run, test: StudyTest): Promise<Judged> {
     valid.flatMap((group) => vectors(group, embeddings)),
     (u) => headScore(head, u),
   );
-  return { variants: { reward: judge(test, embeddings, scaled) }, experts: 1 };
+  const reward = test.pairs.map(({ group, first, second }, i) => {
+    const of = (n: number): number => scaled(vector(group, embeddings, n));
+    return [i, of(first), of(second)] as const;
+  });
+  return { variants: { reward }, experts: 1 };
 }
 
-/**
- * A mixture: routed, and rules over the experts' scores in place of the MLP. With `everyRoute`, which asks twice as many experts, also with the task that
- * the data names, and at random.
- */
-export async function judgeMixture(run: Run, test: StudyTest, everyRoute: boolean): Promise<Judged> {
+/** Where a test group goes, by its key. */
+export type Routes = ReadonlyMap<string, Route>;
+
+interface Route {
+  readonly named: string;
+  readonly routed: string;
+  readonly random: string;
+}
+
+/** The task that the data names, the router's, and one at random. */
+export function routesOf(run: Run, test: StudyTest): Routes {
   const { recipe } = run.options;
   const route = trainedRouter(run);
   const tasks = recipe.tasks.map(({ name }) => name);
@@ -54,61 +67,55 @@ export async function judgeMixture(run: Run, test: StudyTest, everyRoute: boolea
       if (record === undefined) throw new Error('a test group has no pair');
       const [own] = route(record.messages, 'top_1');
       const other = tasks[Math.floor(random() * tasks.length)] ?? '';
-      const others = everyRoute ? { oracle: record.task, random: other } : { oracle: null, random: null };
-      return [group.key, { named: record.task, routed: own?.task ?? '', ...others }] as const;
+      return [group.key, { named: record.task, routed: own?.task ?? '', random: other }] as const;
     }),
   );
-  const empty = (): Rewards => ({
-    chosen: test.pairs.map(() => NaN),
-    rejected: test.pairs.map(() => NaN),
-  });
-  const variants: Record<string, Rewards> = {};
-  const put = (name: string, pair: number, chosen: number, rejected: number): void => {
-    const own = (variants[name] ??= empty());
-    own.chosen[pair] = chosen;
-    own.rejected[pair] = rejected;
-  };
-  let experts = 0;
-  for (const [t, { task }] of run.selection.tasks.entries()) {
-    const own = test.groups.filter(({ key }) => asksFor(routes.get(key), task.name));
-    const { rules, embeddings } = await trainedRules(run, t, own);
-    const count = task.capabilities.length;
-    test.pairs.forEach(({ group, first, second, record }, i) => {
-      const route = routes.get(group.key);
-      const [chosen, rejected] = [vector(group, embeddings, first), vector(group, embeddings, second)];
-      if (route?.oracle === task.name)
-        for (const [name, rule] of Object.entries(rules))
-          put(`oracle_${name}`, i, rule(chosen), rule(rejected));
-      if (route?.routed === task.name) {
-        experts += count / test.pairs.length;
-        for (const [name, rule] of Object.entries(rules)) put(name, i, rule(chosen), rule(rejected));
-      }
-      if (route?.random === task.name) put('random_routing', i, rules.reward(chosen), rules.reward(rejected));
-      if (route === undefined) throw new Error(`no route for ${record.prompt_id}`);
-    });
-  }
-  const hits = test.pairs
-    .map(({ group }) => routes.get(group.key))
-    .filter((one) => one?.named === one?.routed);
+  const hits = test.pairs.filter(
+    ({ group }) => routes.get(group.key)?.named === routes.get(group.key)?.routed,
+  );
   process.stderr.write(
     `router names the data's task for ${hits.length} of ${test.pairs.length} test pairs\n`,
   );
-  return { variants, experts };
+  return routes;
 }
 
-function asksFor(
-  route:
-    { readonly routed: string; readonly oracle: string | null; readonly random: string | null } | undefined,
+/**
+ * A trained task of a mixture: what is routed to it, also by rules over the experts' scores in place of the MLP. With `everyRoute`, which
+ * asks twice as many experts, also what the data names it for, and what comes to it at random.
+ */
+export async function judgeTask(
+  run: Run,
+  test: StudyTest,
   task: string,
-): boolean {
-  return route !== undefined && [route.routed, route.oracle, route.random].includes(task);
-}
-
-function judge(test: StudyTest, embeddings: GroupEmbeddings, rule: Rule): Rewards {
-  return {
-    chosen: test.pairs.map(({ group, first }) => rule(vector(group, embeddings, first))),
-    rejected: test.pairs.map(({ group, second }) => rule(vector(group, embeddings, second))),
-  };
+  routes: Routes,
+  everyRoute: boolean,
+): Promise<Judged> {
+  const t = run.selection.tasks.findIndex((one) => one.task.name === task);
+  const comes = (route: Route | undefined): boolean =>
+    route !== undefined && [route.routed, ...(everyRoute ? [route.named, route.random] : [])].includes(task);
+  const { rules, embeddings } = await trainedRules(
+    run,
+    t,
+    test.groups.filter(({ key }) => comes(routes.get(key))),
+  );
+  const count = run.selection.tasks[t]?.task.capabilities.length ?? 0;
+  const variants: Record<string, [number, number, number][]> = {};
+  let experts = 0;
+  test.pairs.forEach(({ group, first, second }, i) => {
+    const route = routes.get(group.key);
+    if (!comes(route)) return;
+    const [chosen, rejected] = [vector(group, embeddings, first), vector(group, embeddings, second)];
+    const put = (name: string, rule: Rule): void => {
+      (variants[name] ??= []).push([i, rule(chosen), rule(rejected)]);
+    };
+    if (route?.routed === task) experts += count / test.pairs.length;
+    for (const [name, rule] of Object.entries(rules)) {
+      if (route?.routed === task) put(name, rule);
+      if (everyRoute && route?.named === task) put(`oracle_${name}`, rule);
+    }
+    if (everyRoute && route?.random === task) put('random_routing', rules.reward);
+  });
+  return { variants, experts };
 }
 
 function vectors(group: EncodedGroup, embeddings: GroupEmbeddings): Float32Array[] {

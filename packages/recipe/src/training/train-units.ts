@@ -22,12 +22,12 @@ import type { TaskPairs } from './select';
 import { initialiseLora, loraShapes, putHead, readUnit, writeUnit, type UnitResult } from './units';
 import type { ValueCache } from './value-cache';
 
-/** Trains all units that are not done, tasks in turn; with `index`, that one alone. Returns the results of all that are. */
-export async function trainUnits(run: Run, index?: number): Promise<UnitResult[]> {
+/** Trains all units that are not done, tasks in turn; with an index that one alone, with a task's name its own. Returns their results. */
+export async function trainUnits(run: Run, only?: number | string): Promise<UnitResult[]> {
   const { units, selection } = run;
-  if (index !== undefined && units[index] === undefined)
+  if (typeof only === 'number' && units[only] === undefined)
     throw invalidArgument('--index', 'NO_SUCH_UNIT', `the recipe has units 0 to ${units.length - 1}`);
-  const wanted = index === undefined ? units : units.filter((_, i) => i === index);
+  const wanted = units.filter(({ task }, i) => only === undefined || only === i || only === task.name);
   for (const pairs of selection.tasks)
     for (const phase of ['task', 'experts'] as const) {
       const own = wanted.filter(
