@@ -35,23 +35,7 @@ const Ops& avx2_ops() {
 }
 
 const GradientOps& avx2_gradients() {
-  static const GradientOps ops{"avx2",
-                               rms_norm_backward,
-                               gated_rows,
-                               gated_backward,
-                               attention_backward,
-                               outer,
-                               cpu::sum_rows,
-                               transpose,
-                               cpu::scatter_add,
-                               cpu::drop_out,
-                               cpu::clear,
-                               cpu::copy,
-                               cpu::add,
-                               cpu::scale,
-                               cpu::token_logprobs,
-                               cpu::squares,
-                               adam};
+  static const GradientOps ops = gradients_of_unit("avx2");
   return ops;
 }
 

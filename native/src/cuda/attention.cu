@@ -26,18 +26,6 @@ struct Layout {
   __device__ __host__ int bytes() const { return rows() + kKeyTile * 4; }
 };
 
-/// Rows of keys or values to shared memory.
-__device__ __forceinline__ void load_rows(const Shared<float>& to, const Global<const float>& from,
-                                          const Shared<int32_t>& rows, int count, int head,
-                                          const AttentionArguments& a, int stride) {
-  for (int i = threadIdx.x; i < count * a.head_dim; i += kThreads) {
-    const int row = i / a.head_dim, c = i % a.head_dim;
-    to.store(
-        row * stride + c,
-        from.load((static_cast<int64_t>(rows.load(row)) * a.kv_heads + head) * a.head_dim + c));
-  }
-}
-
 /// `kColumns` times 32 columns hold a head. A warp has eight queries; for scores a lane has a key, for sums of values it
 /// has every 32nd column.
 template <int kColumns>
@@ -71,7 +59,7 @@ __global__ void __launch_bounds__(kThreads)
     if (static_cast<int>(threadIdx.x) < count)
       rows.store(threadIdx.x, key_row(a, tile, first + threadIdx.x));
     __syncthreads();  // the rows are there, and nobody reads the last tile's values any more
-    load_rows(keys, a.k, rows, count, kv_head, a, layout.stride);
+    load_keys(keys, a.k, rows, count, a.kv_heads, kv_head, a.head_dim, layout.stride, kThreads);
     __syncthreads();
 #pragma unroll
     for (int r = 0; r < kRowsPerWarp; ++r) {
@@ -101,18 +89,14 @@ __global__ void __launch_bounds__(kThreads)
       scores.store(row * kKeyTile + lane, weight);
     }
     __syncthreads();  // nobody reads the keys any more
-    load_rows(keys, a.v, rows, count, kv_head, a, layout.stride);
+    load_keys(keys, a.v, rows, count, a.kv_heads, kv_head, a.head_dim, layout.stride, kThreads);
     __syncthreads();
 #pragma unroll
     for (int r = 0; r < kRowsPerWarp; ++r) {
       const int row = warp * kRowsPerWarp + r;
       if (row >= tile.count) break;
-      // Only the keys that the query sees: what is not finite beyond them is not its own.
-      const int position = tile.position + row;
-      const int low =
-          a.window > 0 && position + 1 - a.window > first ? position + 1 - a.window - first : 0;
-      const int high = position + 1 - first < count ? position + 1 - first : count;
-      for (int key = low; key < high; ++key) {
+      const SeenKeys seen(tile.position + row, first, count, a.window);
+      for (int key = seen.low; key < seen.high; ++key) {
         const float weight = scores.load(row * kKeyTile + key);
 #pragma unroll
         for (int j = 0; j < kColumns; ++j) {

@@ -32,18 +32,6 @@ __device__ __forceinline__ void load_rows(const Shared<float>& to, const Global<
   }
 }
 
-/// Rows of keys or values by index to shared memory.
-__device__ __forceinline__ void load_keys(const Shared<float>& to, const Global<const float>& from,
-                                          const Shared<int32_t>& rows, int count, int head,
-                                          const AttentionGradientArguments& a, int stride) {
-  for (int i = threadIdx.x; i < count * a.head_dim; i += kThreads) {
-    const int row = i / a.head_dim, c = i % a.head_dim;
-    to.store(
-        row * stride + c,
-        from.load((static_cast<int64_t>(rows.load(row)) * a.kv_heads + head) * a.head_dim + c));
-  }
-}
-
 __device__ __forceinline__ float dot(const Shared<float>& x, int i, const Shared<float>& y, int j,
                                      int count) {
   float sum = 0.0f;
@@ -93,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
       if (static_cast<int>(threadIdx.x) < count)
         rows.store(threadIdx.x, key_row(a, tile, first + threadIdx.x));
       __syncthreads();  // the rows are there, and nobody reads the last tile's keys any more
-      load_keys(keys, a.v, rows, count, kv_head, a, layout.stride);
+      load_keys(keys, a.v, rows, count, a.kv_heads, kv_head, a.head_dim, layout.stride, kThreads);
       __syncthreads();
 #pragma unroll
       for (int r = 0; r < kRowsPerWarp; ++r) {
@@ -104,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
             seen ? dot(douts, row * layout.stride, keys, lane * layout.stride, a.head_dim) : 0.0f;
       }
       __syncthreads();  // nobody reads the values any more
-      load_keys(keys, a.k, rows, count, kv_head, a, layout.stride);
+      load_keys(keys, a.k, rows, count, a.kv_heads, kv_head, a.head_dim, layout.stride, kThreads);
       __syncthreads();
 #pragma unroll
       for (int r = 0; r < kRowsPerWarp; ++r) {
@@ -130,10 +118,8 @@ __global__ void __launch_bounds__(kThreads)
         const float p = seen ? expf(score - largest[r]) / total[r] : 0.0f;
         scores.store(row * kWarpSize + lane, p * (dp[r] - mean[r]) * a.scale);
         __syncwarp();
-        const int low =
-            a.window > 0 && position + 1 - a.window > first ? position + 1 - a.window - first : 0;
-        const int high = position + 1 - first < count ? position + 1 - first : count;
-        for (int key = low; key < high; ++key) {
+        const SeenKeys own(position, first, count, a.window);
+        for (int key = own.low; key < own.high; ++key) {
           const float ds = scores.load(row * kWarpSize + key);
 #pragma unroll
           for (int j = 0; j < kColumns; ++j) {
