@@ -12,7 +12,7 @@ export interface ModelFiles {
   readonly name: ModelName;
   /** For the engine and for transformers. */
   readonly base: string;
-  /** For llama.cpp by type of weights; null without the peers' Python, which writes them. */
+  /** For llama.cpp by type of weights; those that the peers' Python writes are left out without it, null if there is none. */
   readonly ggufs: Readonly<Record<string, string>> | null;
 }
 
@@ -24,8 +24,7 @@ export async function modelFiles(name: ModelName): Promise<ModelFiles | null> {
   }
   const base = smollm2Base();
   if (base === null) return null;
-  const others = await ggufs('requantise', base);
-  return { name, base, ggufs: others === null ? null : { ...others, q4_1: base } };
+  return { name, base, ggufs: { ...(await ggufs('requantise', base)), q4_1: base } };
 }
 
 async function ggufs(kind: 'base' | 'requantise', path: string): Promise<Record<string, string> | null> {
