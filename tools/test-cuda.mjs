@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
 import { judge, readAssembler } from './cuda/kernels.mjs';
-import { emulatedEnvironment, engineSpecs } from './cuda/specs.mjs';
+import { emulatedEnvironment, engineSpecs, gpuSpecs } from './cuda/specs.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -31,7 +31,7 @@ for (const [label, pattern, ...specs] of [
   ['batch invariance', '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
   ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
 ]) {
-  const run = engineSpecs(`engine on an emulated GPU: ${label}`, emulatedEnvironment(), pattern, ...specs);
+  const run = gpuSpecs(`engine on an emulated GPU: ${label}`, emulatedEnvironment(), pattern, ...specs);
   count(run.passed, run.failed);
 }
 

@@ -1,7 +1,7 @@
 // `npm run test:gpu`: the tests of `npm run test:cuda` on a real GPU, under compute-sanitizer too where that is installed.
 // Without a GPU it says so and ends well.
 import { spawnSync } from 'node:child_process';
-import { engineSpecs } from './cuda/specs.mjs';
+import { gpuSpecs } from './cuda/specs.mjs';
 import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
 import { build, step } from './steps.mjs';
 
@@ -38,7 +38,7 @@ function run(name) {
     ['batch invariance', '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
     ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
   ]) {
-    const result = engineSpecs(`engine on the GPU: ${label}`, gpuEnvironment(), pattern, ...specs);
+    const result = gpuSpecs(`engine on the GPU: ${label}`, gpuEnvironment(), pattern, ...specs);
     passed += result.passed;
     failed += result.failed;
   }

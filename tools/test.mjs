@@ -1,7 +1,7 @@
 // `npm test`: builds what is missing, runs everything, ends with a line `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { emulatedEnvironment, engineSpecs } from './cuda/specs.mjs';
+import { emulatedEnvironment, gpuSpecs } from './cuda/specs.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -51,12 +51,7 @@ for (const [label, pattern, spec] of [
   ['engine', '^base (?!llama (is close|long-llama))', 'goldens'],
   ['trainer', '^gradients-(bias|top2|readout|base-llama) has the gradients of PyTorch on auto', 'gradients'],
 ]) {
-  const run = engineSpecs(
-    `${label} on an emulated GPU`,
-    emulatedEnvironment(),
-    pattern,
-    `src/${spec}.spec.ts`,
-  );
+  const run = gpuSpecs(`${label} on an emulated GPU`, emulatedEnvironment(), pattern, `src/${spec}.spec.ts`);
   passed += run.passed;
   failed += run.failed;
 }

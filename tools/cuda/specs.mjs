@@ -7,16 +7,25 @@ export function emulatedEnvironment() {
 }
 
 /**
- * Runs specs of packages/engine.
+ * Runs specs of packages/engine; those that `gpuSpecs` runs fail where the addon finds no GPU.
  * @param env Says which addon; no shell may come between, it would drop the variable for its name.
  * @param pattern Names of the tests.
  * @returns how many passed and failed.
  */
 export function engineSpecs(label, env, pattern, ...specs) {
+  return run(label, env, {}, pattern, specs);
+}
+
+/** The same on an addon that has a GPU, emulated or not. */
+export function gpuSpecs(label, env, pattern, ...specs) {
+  return run(label, env, { gpu: true }, pattern, specs);
+}
+
+function run(label, env, globals, pattern, specs) {
   const jest = [
     `${ROOT}/node_modules/jest/bin/jest.js`,
     ...['--forceExit', '--json', '--silent', '--runInBand', '--testTimeout=600000'],
-    ...['--testNamePattern', pattern, ...specs],
+    ...['--globals', JSON.stringify(globals), '--testNamePattern', pattern, ...specs],
   ];
   const { ok, stdout } = step(label, process.execPath, jest, { cwd: `${ROOT}/packages/engine`, env });
   try {

@@ -35,6 +35,7 @@ async function machineIsas(base: BaseModel): Promise<NonNullable<EngineOptions['
       console.warn(`${isa}: not run, this machine has none`);
     }
   }
+  if ('gpu' in globalThis) expect(found).toContain('cuda');
   return found;
 }
 

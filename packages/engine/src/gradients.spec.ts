@@ -95,6 +95,7 @@ async function gradientError(trainer: Trainer, golden: GoldenGradients): Promise
 describe.each(cases.map((golden) => [golden.name, golden] as const))('%s', (_, golden) => {
   it.each(['reference', 'avx2', 'auto'] as const)('has the gradients of PyTorch on %s', async (isa) => {
     await using trainer = await openGolden(golden, { isa });
+    if ('gpu' in globalThis && isa === 'auto') expect(trainer.isa).toBe('cuda');
     expect(trainer.parameters.map(({ name }) => name).sort()).toEqual(Object.keys(golden.gradients).sort());
     const losses = await trainer.learn(batchesOf(golden), 1);
     losses.forEach(({ pairLoss, tokenLoss }, e) => {
