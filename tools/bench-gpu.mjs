@@ -1,24 +1,23 @@
 // `npm run bench:gpu [-- --quick]`: every kernel against the GPU's roofline, then the engine's benchmarks on the GPU: prefill
-// beside transformers, what adapters cost against K, N and T, the sharing plans beside PEFT. Without a GPU it says so and ends well.
+// beside transformers, what adapters cost against K, N and T, the sharing plans and training beside PEFT. Without a GPU it says
+// so and ends well. `--built` takes what was built before.
 import { spawnSync } from 'node:child_process';
-import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
-import { build, ROOT } from './steps.mjs';
+import { buildForGpus, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
+import { ROOT } from './steps.mjs';
 
 const [gpu] = gpus();
 if (gpu === undefined) process.stdout.write('no GPU: not run\n');
 else run(gpu, process.argv.slice(2));
 
-function run(name, options) {
+function run(name, args) {
   process.stdout.write(`on ${name}\n`);
-  build();
-  const { compiler, reason } = findCompiler();
-  if (!compiler) process.stderr.write(`no CUDA compiler: ${reason}\n`);
-  if (!compiler || compileKernels(compiler) === null || !buildAround()) process.exit(1);
+  if (!buildForGpus(args)) process.exit(1);
+  const options = args.filter((arg) => arg !== '--built');
   const commands = [
     [`${FOLDER}/gpu_bench`, ...options],
-    ...['prefill', 'lora', 'plans'].map((bench) => [
+    ...['prefill', 'lora', 'plans', 'train'].map((bench) => [
       process.execPath,
-      ...[`${ROOT}/bench/dist/main.js`, bench, ...(bench === 'lora' ? [] : ['--gpu']), ...options],
+      ...[`${ROOT}/bench/dist/main.js`, bench, '--gpu', ...options],
     ]),
   ];
   for (const [command, ...args] of commands) {

@@ -1,9 +1,9 @@
 // `npm run test:gpu`: the tests of `npm run test:cuda` on a real GPU, under compute-sanitizer too where that is installed.
-// Without a GPU it says so and ends well.
+// Without a GPU it says so and ends well. `--built` takes what was built before.
 import { spawnSync } from 'node:child_process';
 import { gpuSpecs } from './cuda/specs.mjs';
-import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
-import { build, step } from './steps.mjs';
+import { buildForGpus, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
+import { step } from './steps.mjs';
 
 const [gpu] = gpus();
 if (gpu === undefined) process.stdout.write('no GPU: not run\n');
@@ -11,10 +11,7 @@ else run(gpu);
 
 function run(name) {
   process.stdout.write(`on ${name}\n`);
-  build();
-  const { compiler, reason } = findCompiler();
-  if (!compiler) process.stderr.write(`no CUDA compiler: ${reason}\n`);
-  if (!compiler || compileKernels(compiler) === null || !buildAround()) process.exit(1);
+  if (!buildForGpus(process.argv)) process.exit(1);
   let passed = 0;
   let failed = 0;
   const count = ({ ok, stdout }) => {

@@ -2,9 +2,13 @@
 // float32) rate times the operations, and its measured bandwidth times the bytes that must move. Prints JSON lines, the
 // records of `npm run bench`. Without a GPU it says so.
 //
-// gpu_bench [--quick]
+// Products come beside cuBLAS's where its library is found (LD_LIBRARY_PATH). `host_us` is what queueing took the host:
+// below `us` the host is ahead, and a graph of the launches would gain nothing.
+//
+// gpu_bench [--quick | --limits]; the last prints the GPU's own limits alone.
 
 #include <cuda_runtime.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -54,6 +58,38 @@ __global__ void tensor_peak(float* out) {
   out[blockIdx.x * kPeakThreads + threadIdx.x] = total;
 }
 
+constexpr int kGroups = 2, kPeakColumns = 256, kTileSteps = 1024;
+constexpr int kPeakShared = (kGroups * 64 + kPeakColumns) * 128;
+
+/// Hopper's products of tiles that lie in shared memory, of whatever lies there.
+__global__ void __launch_bounds__(kGroups * 128) tile_peak(float* out) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  const cuda::Shared<uint8_t> memory(0, kPeakShared);
+  for (int i = threadIdx.x; i < kPeakShared; i += blockDim.x)
+    memory.store(i, static_cast<uint8_t>(i * 31 % 61));  // finite, and not zeros
+  asm volatile("fence.proxy.async;\n" ::: "memory");
+  __syncthreads();
+  float sums[kPeakColumns / 2];
+#pragma unroll
+  for (float& sum : sums) sum = 0.0f;
+  const int x = cuda::warp_uniform(threadIdx.x / 128) * 64 * 128, w = kGroups * 64 * 128;
+#pragma unroll 1
+  for (int step = 0; step < kTileSteps; ++step) {
+    cuda::open_products();
+#pragma unroll
+    for (int slice = 0; slice < 4; ++slice)
+      cuda::multiply_add_tiles<kPeakColumns>(sums, memory, x, slice, w, slice);
+    cuda::close_products();
+    cuda::wait_products<1>();
+  }
+  cuda::wait_products<0>();
+  float total = 0;
+#pragma unroll
+  for (const float sum : sums) total += sum;
+  out[blockIdx.x * blockDim.x + threadIdx.x] = total;
+#endif
+}
+
 __global__ void float_peak(float* out) {
   float sums[4 * kChains];
   for (int i = 0; i < 4 * kChains; ++i) sums[i] = static_cast<float>(threadIdx.x + i);
@@ -83,6 +119,22 @@ class Bench {
     repeats = static_cast<int>(std::clamp(kSecondsPerRound / taken, 1.0, 1e5));
     std::vector<double> rounds;
     for (int i = 0; i < kRounds; ++i) rounds.push_back(timed(work, repeats) / repeats);
+    std::sort(rounds.begin(), rounds.end());
+    return rounds[kRounds / 2];
+  }
+
+  /// Median seconds that queueing `work` takes the host.
+  double host_seconds(const std::function<void()>& work) {
+    constexpr int kCalls = 20;  // which fit into the queue
+    std::vector<double> rounds;
+    for (int i = 0; i < kRounds; ++i) {
+      check(cudaStreamSynchronize(stream_));
+      const auto begin = std::chrono::steady_clock::now();
+      for (int call = 0; call < kCalls; ++call) work();
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+      rounds.push_back(taken.count() / kCalls);
+    }
+    check(cudaStreamSynchronize(stream_));
     std::sort(rounds.begin(), rounds.end());
     return rounds[kRounds / 2];
   }
@@ -141,7 +193,15 @@ Limits measure_limits(Bench& bench) {
     return warps * kPeakSteps * kChains * 16 * 8 * depth * 2 /
            bench.seconds([&] { kernel<<<blocks, kPeakThreads, 0, bench.stream()>>>(out.data()); });
   };
-  const double tensor = of_warps(tensor_peak<float>, 16);
+  double tensor = of_warps(tensor_peak<float>, 16);
+  if (cuda::runtime::runs_hopper_kernels()) {
+    check(
+        cudaFuncSetAttribute(tile_peak, cudaFuncAttributeMaxDynamicSharedMemorySize, kPeakShared));
+    const double operations = 2.0 * blocks * kGroups * kTileSteps * 64 * kPeakColumns * 64;
+    const double seconds = bench.seconds(
+        [&] { tile_peak<<<blocks, kGroups * 128, kPeakShared, bench.stream()>>>(out.data()); });
+    tensor = std::max(tensor, operations / seconds);
+  }
   const double int8 = of_warps(tensor_peak<int32_t>, 32);
   const double floats =
       static_cast<double>(blocks) * kPeakThreads * kPeakSteps * 4 * kChains * 2 /
@@ -160,21 +220,75 @@ Limits measure_limits(Bench& bench) {
 // ---- kernels ----
 
 void report(const std::string& name, double seconds, double operations, double rate, double bytes,
-            double bandwidth) {
+            double bandwidth, double host_seconds = 0) {
   const double bound = std::max(operations / rate, bytes / bandwidth);
   std::printf(
       "{\"bench\":\"gpu\",\"case\":\"%s\",\"parameters\":{\"us\":%.1f,\"tflops\":%.1f,\"gb_per_s\":"
-      "%.0f,\"bound\":\"%s\"},"
+      "%.0f,\"host_us\":%.1f,\"bound\":\"%s\"},"
       "\"metric\":\"share of roofline\",\"unit\":\"1\",\"value\":%.3f}\n",
       name.c_str(), seconds * 1e6, operations / seconds / 1e12, bytes / seconds / 1e9,
-      operations / rate > bytes / bandwidth ? "operations" : "bytes", bound / seconds);
+      host_seconds * 1e6, operations / rate > bytes / bandwidth ? "operations" : "bytes",
+      bound / seconds);
   std::fflush(stdout);
+}
+
+void ratio(const std::string& name, const char* metric, double value) {
+  std::printf(
+      "{\"bench\":\"gpu\",\"case\":\"%s\",\"metric\":\"%s\",\"unit\":\"1\",\"value\":%.3f}\n",
+      name.c_str(), metric, value);
+  std::fflush(stdout);
+}
+
+/// `work` measured, of so many operations and bytes.
+double measure(Bench& bench, const std::string& name, const std::function<void()>& work,
+               double operations, double rate, double bytes, double bandwidth) {
+  const double seconds = bench.seconds(work);
+  report(name, seconds, operations, rate, bytes, bandwidth, bench.host_seconds(work));
+  return seconds;
 }
 
 std::string text(const char* kernel, int64_t M, int64_t N, int64_t K) {
   return std::string(kernel) + " " + std::to_string(M) + "x" + std::to_string(N) + "x" +
          std::to_string(K);
 }
+
+/// cuBLAS as far as it is needed, from the library that is installed, if one is. Its matrices are column-major.
+class Cublas {
+ public:
+  Cublas() {
+    for (const char* name : {"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"})
+      if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library_ == nullptr) return;
+    const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library_, "cublasCreate_v2"));
+    multiply_ = reinterpret_cast<Multiply>(dlsym(library_, "cublasGemmEx"));
+    set_stream_ =
+        reinterpret_cast<int (*)(void*, cudaStream_t)>(dlsym(library_, "cublasSetStream_v2"));
+    if (create == nullptr || multiply_ == nullptr || set_stream_ == nullptr ||
+        create(&handle_) != 0)
+      handle_ = nullptr;
+  }
+
+  bool present() const { return handle_ != nullptr; }
+
+  /// y (M,N) = x (M,K) w (N,K)^T; x and w in bfloat16, y in float32.
+  void multiply(float* y, const void* x, const void* w, int M, int N, int K,
+                cudaStream_t stream) const {
+    constexpr int kTransposed = 1, kPlain = 0, kFloat32 = 0, kBFloat16 = 14, kCompute32 = 68;
+    const float one = 1, none = 0;
+    set_stream_(handle_, stream);
+    if (multiply_(handle_, kTransposed, kPlain, N, M, K, &one, w, kBFloat16, K, x, kBFloat16, K,
+                  &none, y, kFloat32, N, kCompute32, -1) != 0)
+      throw std::runtime_error("cuBLAS failed");
+  }
+
+ private:
+  using Multiply = int (*)(void*, int, int, int, int, int, const void*, const void*, int, int,
+                           const void*, int, int, const void*, void*, int, int, int, int);
+  void* library_ = nullptr;
+  void* handle_ = nullptr;
+  Multiply multiply_ = nullptr;
+  int (*set_stream_)(void*, cudaStream_t) = nullptr;
+};
 
 /// Rows of `groups` experts, one after another, and their low-rank matrices.
 struct Rows {
@@ -190,7 +304,8 @@ struct Rows {
 };
 
 /// The products of a layer: plain, with the adapters of five experts, the adapters' own, and the MLP's.
-void products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t K) {
+void products(Bench& bench, const Cublas& cublas, const Limits& limits, int64_t M, int64_t N,
+              int64_t K) {
   constexpr int64_t kExperts = 5, kRank = 32;
   const Ops& ops = bench.ops;
   constexpr WeightType kType = WeightType::kBF16;
@@ -201,8 +316,7 @@ void products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t 
     ops.pack_rows(packed, ops.row_type(kType), x.data(), K, rows.panels, 0, rows.count(), {},
                   bench.scratch, bench.pool);
   };
-  report(text("pack_rows", M, 1, K), bench.seconds(pack), 1, limits.floats, M * K * 6.0,
-         limits.bytes);
+  measure(bench, text("pack_rows", M, 1, K), pack, 1, limits.floats, M * K * 6.0, limits.bytes);
   std::vector<float> weight(std::max(N, kRank) * K, 0.5f);
   Matrix w, up_matrix, down_matrix, b;
   ops.pack_matrix(w, weight.data(), N, K, kType, bench.pool);
@@ -212,10 +326,11 @@ void products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t 
   ops.pack_matrix(b, low.data(), N, kRank, kType, bench.pool);
   const std::vector<const Matrix*> downs(kExperts, &down_matrix);
   const std::vector<LoraUp> ups(kExperts, {&b, 0});
-  const double down = bench.seconds(
-      [&] { ops.lora_down(u, packed, rows.panels, 0, rows.count(), downs, bench.pool); });
-  report(text("lora_down, 5 experts,", M, kRank, K), down, 2.0 * M * kRank * K, limits.tensor,
-         2.0 * (M * K + kExperts * kRank * K + M * kRank), limits.bytes);
+  const double down = measure(
+      bench, text("lora_down, 5 experts,", M, kRank, K),
+      [&] { ops.lora_down(u, packed, rows.panels, 0, rows.count(), downs, bench.pool); },
+      2.0 * M * kRank * K, limits.tensor, 2.0 * (M * K + kExperts * kRank * K + M * kRank),
+      limits.bytes);
   Buffer<float> y = bench.random(M * N);
   const auto linear = [&](bool adapted) {
     ops.linear(y.data(),
@@ -224,18 +339,30 @@ void products(Bench& bench, const Limits& limits, int64_t M, int64_t N, int64_t 
                false, bench.scratch, bench.pool);
   };
   const double bytes = 2.0 * (M * K + N * K) + 4.0 * M * N;
-  report(text("linear", M, N, K), bench.seconds([&] { linear(false); }), 2.0 * M * N * K,
-         limits.tensor, bytes, limits.bytes);
-  report(text("linear, r=32 of 5 experts,", M, N, K), bench.seconds([&] { linear(true); }),
-         2.0 * M * N * (K + kRank), limits.tensor, bytes + 2.0 * kRank * (M + kExperts * N),
-         limits.bytes);
+  const double plain = measure(
+      bench, text("linear", M, N, K), [&] { linear(false); }, 2.0 * M * N * K, limits.tensor, bytes,
+      limits.bytes);
+  const double adapted = measure(
+      bench, text("linear, r=32 of 5 experts,", M, N, K), [&] { linear(true); },
+      2.0 * M * N * (K + kRank), limits.tensor, bytes + 2.0 * kRank * (M + kExperts * N),
+      limits.bytes);
+  ratio(text("adapters of 5 experts, r=32,", M, N, K), "time that they add to the base's",
+        (adapted + down) / plain - 1);
+  if (cublas.present()) {
+    const double seconds = bench.seconds([&] {
+      cublas.multiply(y.data(), packed.data.data(), w.data, static_cast<int>(M),
+                      static_cast<int>(N), static_cast<int>(K), bench.stream());
+    });
+    report(text("cuBLAS", M, N, K), seconds, 2.0 * M * N * K, limits.tensor, bytes, limits.bytes);
+    ratio(text("linear", M, N, K), "speed over cuBLAS's", seconds / plain);
+  }
   const Product gate{&rows.panels, 0, rows.count(), &packed, &w, nullptr, N, nullptr, nullptr};
   const Product up{&rows.panels, 0, rows.count(), &packed, &up_matrix,
                    nullptr,      N, nullptr,      nullptr};
-  const double gated = bench.seconds(
-      [&] { ops.gated(h, ops.row_type(kType), nullptr, gate, up, bench.scratch, bench.pool); });
-  report(text("gated", M, N, K), gated, 4.0 * M * N * K, limits.tensor,
-         2.0 * (M * K + 2 * N * K + M * N), limits.bytes);
+  measure(
+      bench, text("gated", M, N, K),
+      [&] { ops.gated(h, ops.row_type(kType), nullptr, gate, up, bench.scratch, bench.pool); },
+      4.0 * M * N * K, limits.tensor, 2.0 * (M * K + 2 * N * K + M * N), limits.bytes);
 }
 
 /// The same with weights of 8 bits.
@@ -323,7 +450,7 @@ void learning(Bench& bench, const Limits& limits, int64_t T, int64_t K) {
          limits.bytes);
 }
 
-void run(bool quick) {
+void run(bool quick, bool limits_only) {
   Bench bench;
   const Limits limits = measure_limits(bench);
   const cuda::runtime::Properties gpu = cuda::runtime::properties();
@@ -336,13 +463,16 @@ void run(bool quick) {
         "{\"bench\":\"gpu\",\"case\":\"%s\",\"metric\":\"limit of "
         "%s\",\"unit\":\"%s\",\"value\":%.1f}\n",
         what, gpu.name.c_str(), unit, value);
+  if (limits_only) return;
+  const Cublas cublas;
+  if (!cublas.present()) std::fprintf(stderr, "no cuBLAS beside it: no library is found\n");
   const std::vector<int64_t> heights =
       quick ? std::vector<int64_t>{512, 16384} : std::vector<int64_t>{64, 512, 2048, 16384};
   for (const int64_t M : heights) {
-    products(bench, limits, M, 896, 896);
-    products(bench, limits, M, 4864, 896);
-    products(bench, limits, M, 4096, 4096);
-    if (!quick) products(bench, limits, M, 11008, 4096);
+    products(bench, cublas, limits, M, 896, 896);
+    products(bench, cublas, limits, M, 4864, 896);
+    products(bench, cublas, limits, M, 4096, 4096);
+    if (!quick) products(bench, cublas, limits, M, 11008, 4096);
     int8_products(bench, limits, M, 4096, 4096);
     learning(bench, limits, M, 4096);
   }
@@ -359,7 +489,8 @@ int main(int argc, char** argv) {
     return EXIT_SUCCESS;
   }
   try {
-    run(argc > 1 && std::string(argv[1]) == "--quick");
+    const std::string option = argc > 1 ? argv[1] : "";
+    run(option == "--quick", option == "--limits");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return EXIT_FAILURE;

@@ -1,7 +1,7 @@
 // The engine built for GPUs, and the GPUs of this machine.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
-import { ROOT, step } from '../steps.mjs';
+import { build, ROOT, step } from '../steps.mjs';
 import { cudaCompiler } from './toolchain.mjs';
 
 /** Where the build for GPUs is; `ADDON` is what node-gyp-build is told. */
@@ -58,4 +58,17 @@ export function buildAround() {
   mkdirSync(`${ADDON}/build/Release`, { recursive: true });
   copyFileSync(`${FOLDER}/Release/dmoerm.node`, `${ADDON}/build/Release/dmoerm.node`);
   return true;
+}
+
+/**
+ * Builds the workspace and all that runs on GPUs; what was built before is taken as it is where `--built` is said, for machines with a
+ * GPU and nothing else.
+ * @returns whether all is there.
+ */
+export function buildForGpus(args) {
+  if (args.includes('--built')) return true;
+  build();
+  const { compiler, reason } = findCompiler();
+  if (!compiler) process.stderr.write(`no CUDA compiler: ${reason}\n`);
+  return Boolean(compiler) && compileKernels(compiler) !== null && buildAround();
 }

@@ -2,7 +2,7 @@ import type { Engine, TaskHandle, WeightType } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
 import { expert, openEngine } from '../engine';
 import { baseFlops, loraFlops } from '../flops';
-import { halfBillionBase } from '../model/random-base';
+import { eightBillionLayers, halfBillionBase } from '../model/random-base';
 import { randomExperts } from '../model/random-experts';
 import { progress } from '../progress';
 import { compare, judged, median, type BenchRecord, type Measured } from '../records';
@@ -16,6 +16,8 @@ export interface LoraOptions {
   readonly weights: WeightType | 'auto';
   readonly rounds: number;
   readonly threads: number;
+  /** On layers of an 8B model, that fill a GPU. */
+  readonly gpu: boolean;
 }
 
 const PLAIN = 'K base passes';
@@ -23,7 +25,7 @@ const PLAIN = 'K base passes';
 /** What LoRA costs on top of K base passes in the same engine, beside the operations that it adds. */
 export async function benchLora(options: LoraOptions): Promise<BenchRecord[]> {
   progress('loading the base and its experts');
-  const base = await openBase(await halfBillionBase());
+  const base = await openBase(await (options.gpu ? eightBillionLayers() : halfBillionBase()));
   await using engine = await openEngine(base, { weightType: options.weights, threads: options.threads });
   const records: BenchRecord[] = [];
   if (engine === null) return records;

@@ -50,3 +50,26 @@ export const CASES: readonly LoraCase[] = [
   ...[1, 8, 16].map((candidates) => ({ ...REFERENCE, candidates, kinds })),
   ...[32, 512, 1024].map((candidateTokens) => ({ ...REFERENCE, candidateTokens, kinds })),
 ];
+
+/** On a GPU: about 16k tokens in flight, and K, N and the tokens of a candidate one after the other. */
+const GPU_REFERENCE: LoraCase = {
+  experts: 5,
+  candidates: 12,
+  promptTokens: 256,
+  candidateTokens: 256,
+  kinds: [
+    { ...QV, goal: atMost(5) },
+    { ...ALL, goal: atMost(5) },
+  ],
+};
+
+/** The same in one case. */
+export const QUICK_GPU_CASES: readonly LoraCase[] = [GPU_REFERENCE];
+
+/** All cases of a GPU. */
+export const GPU_CASES: readonly LoraCase[] = [
+  GPU_REFERENCE,
+  ...[1, 2, 8].map((experts) => ({ ...GPU_REFERENCE, experts, kinds })),
+  ...[1, 4, 24].map((candidates) => ({ ...GPU_REFERENCE, candidates, kinds })),
+  ...[64, 1024].map((candidateTokens) => ({ ...GPU_REFERENCE, candidateTokens, kinds })),
+];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MODELS_DIR } from '../paths';
 import { progress } from '../progress';
 import { Random, toBf16 } from './random';
-import { HALF_BILLION, linearLayers, moduleName, type Shape } from './shape';
+import { EIGHT_BILLION_LAYERS, HALF_BILLION, linearLayers, moduleName, type Shape } from './shape';
 import { makeOnce } from './whole';
 import { writeBf16Safetensors, type Bf16Tensor } from './write-bf16';
 
@@ -11,11 +11,20 @@ const BIASED: readonly string[] = ['q_proj', 'k_proj', 'v_proj'];
 
 /** The random base of half a billion parameters, a Hugging Face folder; written when it is first asked for. */
 export function halfBillionBase(): Promise<string> {
-  return makeOnce(join(MODELS_DIR, 'qwen2-0.5b'), async (draft) => {
-    progress('writing a random Qwen2 base of 0.5B parameters (0.8 GB, once)');
+  return randomBase('qwen2-0.5b', HALF_BILLION, 'a random Qwen2 base of 0.5B parameters (0.8 GB, once)');
+}
+
+/** The same with two layers of eight billion parameters, for GPUs. */
+export function eightBillionLayers(): Promise<string> {
+  return randomBase('8b-layers', EIGHT_BILLION_LAYERS, 'two random layers of an 8B model (0.9 GB, once)');
+}
+
+function randomBase(name: string, shape: Shape, what: string): Promise<string> {
+  return makeOnce(join(MODELS_DIR, name), async (draft) => {
+    progress(`writing ${what}`);
     await mkdir(draft);
-    await writeFile(join(draft, 'config.json'), `${JSON.stringify(hfConfig(HALF_BILLION), null, 2)}\n`);
-    await writeBf16Safetensors(join(draft, 'model.safetensors'), baseTensors(HALF_BILLION));
+    await writeFile(join(draft, 'config.json'), `${JSON.stringify(hfConfig(shape), null, 2)}\n`);
+    await writeBf16Safetensors(join(draft, 'model.safetensors'), baseTensors(shape));
   });
 }
 

@@ -17,6 +17,17 @@ export const HALF_BILLION: Shape = {
   vocabSize: 32_000,
 };
 
+/** Two layers of Llama 3 8B: the others are like them. */
+export const EIGHT_BILLION_LAYERS: Shape = {
+  hiddenSize: 4096,
+  layerCount: 2,
+  headCount: 32,
+  kvHeadCount: 8,
+  headDim: 128,
+  ffnSize: 14_336,
+  vocabSize: 4096,
+};
+
 /** A set of linear layers that an adapter acts on. */
 export type Targets = 'qv' | 'all';
 

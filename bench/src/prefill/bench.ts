@@ -1,7 +1,7 @@
 import type { WeightType } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
 import { baseFlops } from '../flops';
-import { measurePeaks } from '../peak';
+import { measureGpuPeaks, measurePeaks } from '../peak';
 import { LlamaPeer } from '../peers/llama';
 import { OnnxRuntimePeer } from '../peers/onnx-runtime';
 import { TransformersPeer } from '../peers/transformers';
@@ -30,17 +30,18 @@ export interface PrefillOptions {
 
 /** Tokens that a turn passes at least, so that short sequences are timed more often. */
 const TURN_TOKENS = 512;
-/** Case of the design's goals. */
+/** Cases of the design's goals: on the processor, and on a GPU. */
 const GOAL_CASE = { model: '0.5B', tokens: 512 };
 const SHARE_OF_PEAK: Goal = { bound: 'at least', value: 65 };
+const GPU_GOAL_CASE = { model: '8B, 2 layers', tokens: 512 };
+const SHARE_OF_GPU_PEAK: Goal = { bound: 'at least', value: 50 };
 
 /** Tokens per second of one sequence through all layers. */
 export async function benchPrefill(
   options: PrefillOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
-  // Of the processor; a GPU's are `gpu_bench`'s.
-  const peaks = options.gpu ? new Map<string, number>() : measurePeaks(options.threads);
   const { gpu, threads } = options;
+  const peaks = gpu ? measureGpuPeaks() : measurePeaks(threads);
   await using llama = gpu ? null : await LlamaPeer.start(threads);
   await using onnx = gpu ? null : await OnnxRuntimePeer.start(threads);
   await using transformers = await TransformersPeer.start(threads, gpu);
@@ -107,7 +108,7 @@ interface Outcome {
 }
 
 function describe({ model, tokens, sequences, own, others, speeds, base, peaks }: Outcome): BenchRecord[] {
-  const goals = model === GOAL_CASE.model && tokens === GOAL_CASE.tokens ? speedGoals(speeds) : [];
+  const goals = isCase(GOAL_CASE, model, tokens) ? speedGoals(speeds) : [];
   return own.flatMap(({ name: weights, isa }) => {
     const value = speeds.get(weights) ?? NaN;
     const common = {
@@ -134,9 +135,22 @@ function describe({ model, tokens, sequences, own, others, speeds, base, peaks }
     };
     return [
       ...comparisons,
-      judged(share, goals.length > 0 && weights === 'bf16' ? SHARE_OF_PEAK : undefined),
+      judged(share, weights === 'bf16' ? shareGoal(model, tokens, isa === 'cuda') : undefined),
     ];
   });
+}
+
+function isCase(
+  of: { readonly model: string; readonly tokens: number },
+  model: string,
+  tokens: number,
+): boolean {
+  return of.model === model && of.tokens === tokens;
+}
+
+function shareGoal(model: string, tokens: number, gpu: boolean): Goal | undefined {
+  if (gpu) return isCase(GPU_GOAL_CASE, model, tokens) ? SHARE_OF_GPU_PEAK : undefined;
+  return isCase(GOAL_CASE, model, tokens) ? SHARE_OF_PEAK : undefined;
 }
 
 function label(tokens: number, sequences: number): string {

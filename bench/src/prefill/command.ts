@@ -28,7 +28,10 @@ export function prefillCommand(): Command {
       'Tokens per second of one sequence: every type of weights beside llama.cpp, ONNX Runtime and transformers, in turns.',
     )
     .addOption(
-      new Option('--models <names...>', 'default: both; with --quick the first').choices(MODEL_NAMES),
+      new Option(
+        '--models <names...>',
+        'default: the first two, with --quick the first; on a GPU the first and the last',
+      ).choices(MODEL_NAMES),
     )
     .addOption(
       new Option('--weights <types...>', 'of the engine; default: all, on a GPU bf16').choices(WEIGHT_TYPES),
@@ -42,7 +45,8 @@ export function prefillCommand(): Command {
   return addGpuOption(addCommonOptions(command)).action(async (options: PrefillCommandOptions) => {
     const { quick, threads, gpu } = options;
     const { records, peers } = await benchPrefill({
-      models: options.models ?? (quick ? MODEL_NAMES.slice(0, 1) : MODEL_NAMES),
+      models:
+        options.models ?? (gpu ? ['0.5B', '8B, 2 layers'] : quick ? ['0.5B'] : ['0.5B', 'SmolLM2-135M']),
       lengths: options.lengths ?? (quick ? [128, 512] : [64, 128, 256, 512, 1024, 2048]),
       rounds: options.rounds ?? (quick ? 2 : 3),
       threads,

@@ -1,10 +1,10 @@
 import { ggufOf, type GgufType } from '../model/gguf';
-import { halfBillionBase } from '../model/random-base';
+import { eightBillionLayers, halfBillionBase } from '../model/random-base';
 import { smollm2Base } from '../model/smollm2';
 import { peerPython } from '../peers/installed';
 
 /** Models that are measured. */
-export const MODEL_NAMES = ['0.5B', 'SmolLM2-135M'] as const;
+export const MODEL_NAMES = ['0.5B', 'SmolLM2-135M', '8B, 2 layers'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 
 /** Where a model's files are. */
@@ -22,6 +22,7 @@ export async function modelFiles(name: ModelName): Promise<ModelFiles | null> {
     const base = await halfBillionBase();
     return { name, base, ggufs: await ggufs('base', base) };
   }
+  if (name === '8B, 2 layers') return { name, base: await eightBillionLayers(), ggufs: null };
   const base = smollm2Base();
   if (base === null) return null;
   return { name, base, ggufs: { ...(await ggufs('requantise', base)), q4_1: base } };

@@ -1,8 +1,9 @@
 import { createTrainer, type LearningBatch, type SharingPlan, type Trainer } from '@dmoerm/engine';
 import { openBase, type BaseModel } from '@dmoerm/weights';
+import { halfBillionBase } from '../model/random-base';
 import { linearLayers } from '../model/shape';
 import { smollm2Base } from '../model/smollm2';
-import { measurePeaks } from '../peak';
+import { measureGpuPeaks, measurePeaks } from '../peak';
 import { TransformersPeer } from '../peers/transformers';
 import { progress } from '../progress';
 import { compare, judged, median, type BenchRecord, type Goal } from '../records';
@@ -15,6 +16,7 @@ export interface TrainBenchOptions {
   readonly prompts: number;
   readonly rounds: number;
   readonly threads: number;
+  readonly gpu: boolean;
 }
 
 const PROMPT_TOKENS = 128;
@@ -53,11 +55,12 @@ const WORKS: readonly Work[] = [
 export async function benchTrain(
   options: TrainBenchOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
-  const path = smollm2Base();
+  const { gpu, threads } = options;
+  const path = gpu ? await halfBillionBase() : smollm2Base();
   if (path === null) return { records: [], peers: {} };
-  const peak = measurePeaks(options.threads).get('bf16');
+  const peak = (gpu ? measureGpuPeaks() : measurePeaks(threads)).get('bf16');
   const base = await openBase(path);
-  await using peer = await TransformersPeer.start(options.threads);
+  await using peer = await TransformersPeer.start(threads, gpu);
   if (peer !== null) {
     progress('loading the peer');
     await peer.load('base', path, 'bfloat16');

@@ -1,6 +1,6 @@
 // The backward pass of attention, in float32: first d q by tiles of queries, which also leaves each query's softmax, then
-// d k and d v by tiles of keys, which takes the queries that see a key in a fixed order (the two halves of Dao,
-// arXiv 2307.08691, without atomic additions).
+// d k and d v by tiles of keys (the two halves of Dao, arXiv 2307.08691, without atomic additions). A prompt's keys may be
+// seen by all the queries there are: they come in parts of so many queries and one head, which are added in a fixed order.
 
 #include "attention_keys.h"
 #include "launch.h"
@@ -154,12 +154,13 @@ __global__ void __launch_bounds__(kThreads)
 
 /// A lane per query. A warp has some keys, and for sums over queries every 32nd column of them.
 template <int kColumns>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     key_gradient_kernel(const __grid_constant__ AttentionGradientArguments a) {
   constexpr int kTile = gradient_tile(kColumns * kWarpSize);
   constexpr int kRowsPerWarp = kTile / kWarps;
-  const KeyTile tile = a.key_tiles.load(blockIdx.x);
-  const int kv_head = blockIdx.y, group = a.heads / a.kv_heads;
+  const KeyPart part = a.parts.load(blockIdx.x);
+  const KeyTile tile = a.key_tiles.load(part.tile);
+  const int head = blockIdx.y, kv_head = head / (a.heads / a.kv_heads);
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const Layout<kTile> layout(a.head_dim);
   const Shared<float> keys(0, kTile * layout.stride);
@@ -177,59 +178,59 @@ __global__ void __launch_bounds__(kThreads)
       dk[r][j] = 0.0f;
       dv[r][j] = 0.0f;
     }
-  for (int visit = 0; visit < tile.visit_count; ++visit) {
-    const KeyVisit own = a.visits.load(tile.first_visit + visit);
+  for (int visit = 0; visit < part.visit_count; ++visit) {
+    const KeyVisit own = a.visits.load(part.first_visit + visit);
     const int key_position = own.key_position + tile.offset;  // of the tile's first
     // Queries from the first that sees the first key to the last that sees the last one.
     const int low = key_position > own.position ? key_position - own.position : 0;
     const int seen_by = key_position + tile.count - 1 + a.window - own.position;
     const int high = a.window > 0 && seen_by < own.query_count ? seen_by : own.query_count;
-    for (int head = kv_head * group; head < (kv_head + 1) * group; ++head)
-      for (int first = low; first < high; first += kTile) {
-        const int count = high - first < kTile ? high - first : kTile;
-        load_rows(queries, a.q, own.query_row + first, count, a.heads, head, a.head_dim,
-                  layout.stride);
-        load_rows(douts, a.dout, own.query_row + first, count, a.heads, head, a.head_dim,
-                  layout.stride);
-        __syncthreads();
-        const int position = own.position + first;
-        const int64_t at = (own.query_row + first + lane) * a.heads + head;
-        const float largest = lane < count ? a.softmax.load(3 * at) : 0.0f;
-        const float total = lane < count ? a.softmax.load(3 * at + 1) : 1.0f;
-        const float mean = lane < count ? a.softmax.load(3 * at + 2) : 0.0f;
+    for (int first = low; first < high; first += kTile) {
+      const int count = high - first < kTile ? high - first : kTile;
+      load_rows(queries, a.q, own.query_row + first, count, a.heads, head, a.head_dim,
+                layout.stride);
+      load_rows(douts, a.dout, own.query_row + first, count, a.heads, head, a.head_dim,
+                layout.stride);
+      __syncthreads();
+      const int position = own.position + first;
+      const int64_t at = (own.query_row + first + lane) * a.heads + head;
+      const float largest = lane < count ? a.softmax.load(3 * at) : 0.0f;
+      const float total = lane < count ? a.softmax.load(3 * at + 1) : 1.0f;
+      const float mean = lane < count ? a.softmax.load(3 * at + 2) : 0.0f;
 #pragma unroll
-        for (int r = 0; r < kRowsPerWarp; ++r) {
-          const int row = warp * kRowsPerWarp + r;
-          if (row >= tile.count) break;
-          const int key = key_position + row;
-          if (lane < count && sees(position + lane, key, a.window)) {
-            const float score =
-                dot(queries, lane * layout.stride, keys, row * layout.stride, a.head_dim) * a.scale;
-            const float dp =
-                dot(douts, lane * layout.stride, values, row * layout.stride, a.head_dim);
-            const float p = expf(score - largest) / total;
-            weights.store(row * kTile + lane, p);
-            derivatives.store(row * kTile + lane, p * (dp - mean) * a.scale);
-          }
-          __syncwarp();
-          const int begin = key > position ? key - position : 0;
-          const int last =
-              a.window > 0 && key + a.window - position < count ? key + a.window - position : count;
-          for (int i = begin; i < last; ++i) {
-            const float p = weights.load(row * kTile + i);
-            const float ds = derivatives.load(row * kTile + i);
+      for (int r = 0; r < kRowsPerWarp; ++r) {
+        const int row = warp * kRowsPerWarp + r;
+        if (row >= tile.count) break;
+        const int key = key_position + row;
+        if (lane < count && sees(position + lane, key, a.window)) {
+          const float score =
+              dot(queries, lane * layout.stride, keys, row * layout.stride, a.head_dim) * a.scale;
+          const float dp =
+              dot(douts, lane * layout.stride, values, row * layout.stride, a.head_dim);
+          const float p = expf(score - largest) / total;
+          weights.store(row * kTile + lane, p);
+          derivatives.store(row * kTile + lane, p * (dp - mean) * a.scale);
+        }
+        __syncwarp();
+        const int begin = key > position ? key - position : 0;
+        const int last =
+            a.window > 0 && key + a.window - position < count ? key + a.window - position : count;
+        for (int i = begin; i < last; ++i) {
+          const float p = weights.load(row * kTile + i);
+          const float ds = derivatives.load(row * kTile + i);
 #pragma unroll
-            for (int j = 0; j < kColumns; ++j) {
-              const int c = lane + j * kWarpSize;
-              if (c >= a.head_dim) continue;
-              dv[r][j] = fmaf(p, douts.load(i * layout.stride + c), dv[r][j]);
-              dk[r][j] = fmaf(ds, queries.load(i * layout.stride + c), dk[r][j]);
-            }
+          for (int j = 0; j < kColumns; ++j) {
+            const int c = lane + j * kWarpSize;
+            if (c >= a.head_dim) continue;
+            dv[r][j] = fmaf(p, douts.load(i * layout.stride + c), dv[r][j]);
+            dk[r][j] = fmaf(ds, queries.load(i * layout.stride + c), dk[r][j]);
           }
         }
-        __syncthreads();  // the queries may be overwritten
       }
+      __syncthreads();  // the queries may be overwritten
+    }
   }
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * a.heads + head) * 2 * kTile;
 #pragma unroll
   for (int r = 0; r < kRowsPerWarp; ++r) {
     const int row = warp * kRowsPerWarp + r;
@@ -237,10 +238,31 @@ __global__ void __launch_bounds__(kThreads)
     for (int j = 0; j < kColumns; ++j) {
       const int c = lane + j * kWarpSize;
       if (c >= a.head_dim) continue;
-      const int64_t at = ((tile.row + row) * a.kv_heads + kv_head) * a.head_dim + c;
-      a.dk.store(at, a.dk.load(at) + dk[r][j]);
-      a.dv.store(at, a.dv.load(at) + dv[r][j]);
+      a.part_sums.store((first + row) * a.head_dim + c, dk[r][j]);
+      a.part_sums.store((first + kTile + row) * a.head_dim + c, dv[r][j]);
     }
+  }
+}
+
+/// Adds what the parts of a tile of keys gave, part by part, in each the heads that share its head.
+__global__ void __launch_bounds__(kThreads)
+    add_parts_kernel(const __grid_constant__ AttentionGradientArguments a) {
+  const KeyTile tile = a.key_tiles.load(blockIdx.x);
+  const int kv_head = blockIdx.y, group = a.heads / a.kv_heads;
+  const int64_t rows = gradient_tile(a.head_dim);
+  for (int i = threadIdx.x; i < tile.count * a.head_dim; i += kThreads) {
+    float dk = 0.0f, dv = 0.0f;
+    for (int part = tile.first_part; part < tile.first_part + tile.part_count; ++part)
+      for (int head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        const int64_t at =
+            (static_cast<int64_t>(part) * a.heads + head) * 2 * rows * a.head_dim + i;
+        dk += a.part_sums.load(at);
+        dv += a.part_sums.load(at + rows * a.head_dim);
+      }
+    const int64_t at =
+        ((tile.row + i / a.head_dim) * a.kv_heads + kv_head) * a.head_dim + i % a.head_dim;
+    a.dk.store(at, a.dk.load(at) + dk);
+    a.dv.store(at, a.dv.load(at) + dv);
   }
 }
 
@@ -259,8 +281,8 @@ template <int kColumns>
 void launch_key_gradient(const char* name, const AttentionGradientArguments& a,
                          runtime::Stream stream) {
   constexpr int kTile = gradient_tile(kColumns * kWarpSize);
-  const Grid grid{static_cast<uint32_t>(a.key_tiles.size), static_cast<uint32_t>(a.kv_heads),
-                  kThreads, Layout<kTile>(a.head_dim).tile(4) + 2 * kTile * kTile * 4};
+  const Grid grid{static_cast<uint32_t>(a.parts.size), static_cast<uint32_t>(a.heads), kThreads,
+                  Layout<kTile>(a.head_dim).tile(4) + 2 * kTile * kTile * 4};
   launch(name, key_gradient_kernel<kColumns>, grid, a, stream);
 }
 
@@ -286,6 +308,9 @@ void queue_key_gradient(const AttentionGradientArguments& a, runtime::Stream str
     launch_key_gradient<4>("key gradient 128", a, stream);
   else
     launch_key_gradient<8>("key gradient 256", a, stream);
+  launch("add parts", add_parts_kernel,
+         {static_cast<uint32_t>(a.key_tiles.size), static_cast<uint32_t>(a.kv_heads), kThreads, 0},
+         a, stream);
 }
 
 }  // namespace dmoerm::cuda

@@ -1,6 +1,6 @@
 // Attention on tensor cores: queries, keys, values and softmax's weights rounded to bfloat16, sums in float32. A tile's
 // rows are the queries of one segment times the heads that share a key head, so that a lone query fills as much of it as
-// it can. Keys come in tiles of fixed positions, as in attention.cu.
+// it can. Keys come in tiles of fixed positions, as in attention.cu; the next tile is copied while one is multiplied.
 
 #include "attention_keys.h"
 #include "kernels.h"
@@ -13,46 +13,61 @@ constexpr int kThreads = 128;
 constexpr int kWarpRows = 16;  // of a tile; a tensor-core product's height
 constexpr float kLog2E = 1.44269504f;
 
-/// Shared memory: queries, keys, values as bfloat16, then the keys' rows. Rows lie an odd multiple of 16 bytes apart, so
+/// Shared memory: queries, then two stages of keys and values, as bfloat16, and of the keys' rows. Rows lie an odd multiple of 16 bytes apart, so
 /// that the eight that ldmatrix reads meet different banks.
 template <int kKeys>
 struct Layout {
-  int width;   ///< of a head, a multiple of 16
+  int width;   ///< of a head, padded
   int stride;  ///< bytes
 
   __device__ __host__ explicit Layout(int head_dim)
-      : width((head_dim + 15) / 16 * 16), stride(width * 2 + 16) {}
-  __device__ __host__ int keys() const { return kTensorRows * stride; }
-  __device__ __host__ int values() const { return keys() + kKeys * stride; }
-  __device__ __host__ int rows() const { return values() + kKeys * stride; }
-  __device__ __host__ int bytes() const { return rows() + kKeys * 4; }
+      : width(padded_head(head_dim)), stride(width * 2 + 16) {}
+  __device__ __host__ int keys(int stage) const {
+    return (kTensorRows + 2 * stage * kKeys) * stride;
+  }
+  __device__ __host__ int values(int stage) const { return keys(stage) + kKeys * stride; }
+  __device__ __host__ int rows() const { return keys(2); }
+  __device__ __host__ int bytes() const { return rows() + 2 * kKeys * 4; }
 };
 
-/// Stores two neighbouring elements as bfloat16.
-__device__ __forceinline__ void store_pair(const Shared<uint32_t>& memory, int at, float2 pair) {
-  memory.store(at / 4, static_cast<uint32_t>(to_bf16(pair.x)) |
-                           static_cast<uint32_t>(to_bf16(pair.y)) << 16);
-}
+/// A block's keys and values on their way: tiles of kKeys positions from `begin` on, the rows of each known a tile ahead.
+template <int kWidest, int kKeys>
+struct KeyTiles {
+  const AttentionArguments& a;
+  const QueryTile& tile;
+  const Layout<kKeys>& layout;
+  const Shared<uint8_t> memory;
+  const Shared<int32_t> rows;
+  int begin, end, kv_head;
 
-/// Rows of keys or values to shared memory; zeros where there are none.
-__device__ __forceinline__ void load_rows(const Shared<uint32_t>& memory, int to, int stride,
-                                          const Global<const float>& from,
-                                          const Shared<int32_t>& rows, int count, int tile_rows,
-                                          int width, int head, const AttentionArguments& a) {
-  const int pairs = width / 2;
-  for (int i = threadIdx.x; i < tile_rows * pairs; i += kThreads) {
-    const int row = i / pairs, c = i % pairs * 2;
-    float2 pair{0.0f, 0.0f};
-    if (row < count && c < a.head_dim)
-      pair = from.template load_as<float2>(
-          (static_cast<int64_t>(rows.load(row)) * a.kv_heads + head) * a.head_dim + c);
-    store_pair(memory, to + row * stride + c * 2, pair);
+  __device__ __forceinline__ int count(int first) const {
+    return end - first < kKeys ? end - first : kKeys;
   }
-}
+  __device__ __forceinline__ int stage(int first) const { return (first - begin) / kKeys % 2; }
 
-__device__ __forceinline__ uint32_t packed_pair(float low, float high) {
-  return static_cast<uint32_t>(to_bf16(low)) | static_cast<uint32_t>(to_bf16(high)) << 16;
-}
+  /// Finds the rows of a tile; read after the next barrier.
+  __device__ __forceinline__ void find_rows(int first) const {
+    const int key = threadIdx.x;
+    if (key < kKeys && first + key < end)
+      rows.store(stage(first) * kKeys + key, key_row(a, tile, first + key));
+  }
+  /// Queues copies of a tile; zeros where there are no keys.
+  __device__ __forceinline__ void copy(int first) const {
+    constexpr int kChunks = kWidest / 8;  // of 16 bytes
+    const int chunks = layout.width / 8, from = stage(first), here = count(first);
+    for (int i = threadIdx.x; i < kKeys * kChunks; i += kThreads) {
+      const int key = i / kChunks, chunk = i % kChunks;
+      if (chunk >= chunks) continue;
+      const bool valid = key < here;
+      const int64_t row = valid ? rows.load(from * kKeys + key) : 0;
+      const int64_t at = ((row * a.kv_heads + kv_head) * chunks + chunk) * 16;
+      const int to = key * layout.stride + chunk * 16;
+      copy_async(memory, layout.keys(from) + to, a.packed_k, at, valid);
+      copy_async(memory, layout.values(from) + to, a.packed_v, at, valid);
+    }
+    commit_copies();
+  }
+};
 
 /// Over the four lanes that have a row's columns.
 __device__ __forceinline__ float row_max(float value) {
@@ -65,8 +80,8 @@ __device__ __forceinline__ float row_sum(float value) {
   return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
-/// `kWidest` bounds a head's width; `kKeys` is a tile's.
-template <int kWidest, int kKeys>
+/// `kWidest` bounds a head's width, and is it if `kWhole`; `kKeys` is a tile's.
+template <int kWidest, int kKeys, bool kWhole>
 __global__ void __launch_bounds__(kThreads)
     tensor_attention_kernel(const __grid_constant__ AttentionArguments a) {
   const QueryTile tile = a.tiles.load(blockIdx.x);
@@ -74,8 +89,16 @@ __global__ void __launch_bounds__(kThreads)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const Layout<kKeys> layout(a.head_dim);
   const Shared<uint8_t> memory(0, layout.rows());
-  const Shared<uint32_t> words(0, layout.rows() / 4);
-  const Shared<int32_t> rows(layout.rows(), kKeys);
+  const Shared<uint32_t> words(0, layout.keys(0) / 4);
+  const int seen = a.window > 0 && tile.position + 1 > a.window ? tile.position + 1 - a.window : 0;
+  const int begin = seen / kKeys * kKeys;
+  const int end = tile.position + tile.count;  // after the last key that any query sees
+  const KeyTiles<kWidest, kKeys> keys{
+      a, tile, layout, memory, Shared<int32_t>(layout.rows(), 2 * kKeys), begin, end, kv_head};
+  keys.find_rows(begin);
+  __syncthreads();
+  keys.copy(begin);
+  keys.find_rows(begin + kKeys);
 
   const int row_count = tile.count * group;
   for (int i = threadIdx.x; i < kTensorRows * (layout.width / 2); i += kThreads) {
@@ -84,33 +107,41 @@ __global__ void __launch_bounds__(kThreads)
     if (row < row_count && c < a.head_dim)
       pair = a.q.template load_as<float2>(
           ((tile.row + row / group) * a.heads + kv_head * group + row % group) * a.head_dim + c);
-    store_pair(words, row * layout.stride + c * 2, pair);
+    words.store((row * layout.stride + c * 2) / 4, packed_pair(pair.x, pair.y));
   }
 
   // This lane's two rows of the tile, and their queries' positions.
-  const int own_rows[2] = {warp * kWarpRows + lane / 4, warp * kWarpRows + lane / 4 + 8};
+  const int first_row = warp * kWarpRows;
+  const int own_rows[2] = {first_row + lane / 4, first_row + lane / 4 + 8};
   const int positions[2] = {tile.position + own_rows[0] / group,
                             tile.position + own_rows[1] / group};
+  const int first_position = tile.position + first_row / group;
+  const int last_position = tile.position + (first_row + kWarpRows - 1) / group;
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0.0f, 0.0f};
   float sums[kWidest / 8][4];
 #pragma unroll
   for (int j = 0; j < kWidest / 8; ++j)
 #pragma unroll
     for (int i = 0; i < 4; ++i) sums[j][i] = 0.0f;
+  uint32_t queries[kWidest / 16][4];
+  __syncthreads();
+#pragma unroll
+  for (int d = 0; d < kWidest / 16; ++d)
+    if (kWhole || d * 16 < layout.width)
+      load_matrices(queries[d], memory,
+                    (first_row + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
 
   const float scale = a.scale * kLog2E;
-  const int end = tile.position + tile.count;  // after the last key that any query sees
-  const int begin = a.window > 0 && tile.position + 1 > a.window ? tile.position + 1 - a.window : 0;
-  for (int first = begin / kKeys * kKeys; first < end; first += kKeys) {
-    const int count = end - first < kKeys ? end - first : kKeys;
-    if (static_cast<int>(threadIdx.x) < count)
-      rows.store(threadIdx.x, key_row(a, tile, first + threadIdx.x));
-    __syncthreads();  // the rows are there, and nobody reads the last tile any more
-    load_rows(words, layout.keys(), layout.stride, a.k, rows, count, kKeys, layout.width, kv_head,
-              a);
-    load_rows(words, layout.values(), layout.stride, a.v, rows, count, kKeys, layout.width, kv_head,
-              a);
-    __syncthreads();
+  for (int first = begin; first < end; first += kKeys) {
+    const int stage = keys.stage(first), count = keys.count(first);
+    wait_copies<0>();
+    __syncthreads();  // the keys are there, and nobody reads those before them any more
+    if (first + kKeys < end) {
+      keys.copy(first + kKeys);
+      keys.find_rows(first + 2 * kKeys);
+    }
+    // Rows that are no queries, or see none of these keys.
+    if (first_row >= row_count || last_position < first) continue;
 
     float scores[kKeys / 8][4];
 #pragma unroll
@@ -119,22 +150,22 @@ __global__ void __launch_bounds__(kThreads)
       for (int i = 0; i < 4; ++i) scores[j][i] = 0.0f;
 #pragma unroll
     for (int d = 0; d < kWidest / 16; ++d) {
-      if (d * 16 >= layout.width) break;
-      uint32_t queries[4];
-      load_matrices(queries, memory,
-                    (warp * kWarpRows + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
+      if (!kWhole && d * 16 >= layout.width) break;
 #pragma unroll
       for (int j = 0; j < kKeys / 8; j += 2) {
-        uint32_t keys[4];
-        load_matrices(keys, memory,
-                      layout.keys() + (j * 8 + lane / 16 * 8 + lane % 8) * layout.stride + d * 32 +
-                          lane / 8 % 2 * 16);
-        const uint32_t left[2] = {keys[0], keys[1]}, right[2] = {keys[2], keys[3]};
-        multiply_add(scores[j], queries, left);
-        multiply_add(scores[j + 1], queries, right);
+        uint32_t own[4];
+        load_matrices(own, memory,
+                      layout.keys(stage) + (j * 8 + lane / 16 * 8 + lane % 8) * layout.stride +
+                          d * 32 + lane / 8 % 2 * 16);
+        const uint32_t left[2] = {own[0], own[1]}, right[2] = {own[2], own[3]};
+        multiply_add(scores[j], queries[d], left);
+        multiply_add(scores[j + 1], queries[d], right);
       }
     }
 
+    // Whether all rows of the warp see all keys of the tile.
+    const bool all_seen =
+        first + kKeys - 1 <= first_position && (a.window == 0 || first > last_position - a.window);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int position = positions[half];
@@ -143,24 +174,28 @@ __global__ void __launch_bounds__(kThreads)
       for (int j = 0; j < kKeys / 8; ++j)
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          const int key = first + j * 8 + lane % 4 * 2 + i;
-          const bool seen = key <= position && (a.window == 0 || key > position - a.window);
           float& score = scores[j][half * 2 + i];
-          score = seen ? score * scale : -INFINITY;
+          score *= scale;
+          if (!all_seen) {
+            const int key = first + j * 8 + lane % 4 * 2 + i;
+            const bool seen = key <= position && (a.window == 0 || key > position - a.window);
+            score = seen ? score : -INFINITY;
+          }
           most = fmaxf(most, score);
         }
       most = fmaxf(row_max(most), largest[half]);
       // A tile that shows a query nothing leaves its sums as they are.
       const bool any =
           first <= position && (a.window == 0 || first + count > position - a.window + 1);
-      const float keep = any ? exp2f(largest[half] - most) : 1.0f;
+      const float keep = any ? fast_exp2(largest[half] - most) : 1.0f;
+      const float subtracted = any ? most : INFINITY;
       float weights = 0.0f;
 #pragma unroll
       for (int j = 0; j < kKeys / 8; ++j)
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
           float& score = scores[j][half * 2 + i];
-          score = any ? exp2f(score - most) : 0.0f;
+          score = fast_exp2(score - subtracted);
           weights += score;
         }
       largest[half] = most;
@@ -179,10 +214,10 @@ __global__ void __launch_bounds__(kThreads)
                                    packed_pair(scores[2 * k + 1][2], scores[2 * k + 1][3])};
 #pragma unroll
       for (int d = 0; d < kWidest / 16; ++d) {
-        if (d * 16 >= layout.width) break;
+        if (!kWhole && d * 16 >= layout.width) break;
         uint32_t values[4];
         load_matrices_transposed(values, memory,
-                                 layout.values() +
+                                 layout.values(stage) +
                                      (k * 16 + lane / 8 % 2 * 8 + lane % 8) * layout.stride +
                                      d * 32 + lane / 16 * 16);
         const uint32_t left[2] = {values[0], values[1]}, right[2] = {values[2], values[3]};
@@ -190,7 +225,6 @@ __global__ void __launch_bounds__(kThreads)
         multiply_add(sums[2 * d + 1], weights, right);
       }
     }
-    __syncthreads();  // the keys' rows may be overwritten
   }
 
 #pragma unroll
@@ -209,14 +243,44 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+constexpr int kPackThreads = 256;
+
+__global__ void __launch_bounds__(kPackThreads)
+    pack_keys_kernel(const __grid_constant__ PackKeysArguments a) {
+  const int width = padded_head(a.head_dim);
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kPackThreads + threadIdx.x;
+  const int64_t head = i / (width / 2);
+  if (head >= a.T * a.kv_heads) return;
+  const int c = static_cast<int>(i % (width / 2)) * 2;
+  const auto pair_of = [&](const Global<const float>& from) {
+    const int64_t at = head * a.head_dim + c;
+    return packed_pair(c < a.head_dim ? from.load(at) : 0.0f,
+                       c + 1 < a.head_dim ? from.load(at + 1) : 0.0f);
+  };
+  const int64_t row = a.to.present() ? a.to.load(head / a.kv_heads) : head / a.kv_heads;
+  const int64_t to = ((row * a.kv_heads + head % a.kv_heads) * width + c) * 2;
+  a.packed_k.store_as(to, pair_of(a.k));
+  a.packed_v.store_as(to, pair_of(a.v));
+}
+
 template <int kWidest, int kKeys>
 void launch_attention(const char* name, const AttentionArguments& a, runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.tile_count), static_cast<uint32_t>(a.kv_heads), kThreads,
                   Layout<kKeys>(a.head_dim).bytes()};
-  launch(name, tensor_attention_kernel<kWidest, kKeys>, grid, a, stream);
+  if (a.head_dim == kWidest)
+    launch(name, tensor_attention_kernel<kWidest, kKeys, true>, grid, a, stream);
+  else
+    launch(name, tensor_attention_kernel<kWidest, kKeys, false>, grid, a, stream);
 }
 
 }  // namespace
+
+void queue_pack_keys(const PackKeysArguments& a, runtime::Stream stream) {
+  launch(
+      "pack_keys", pack_keys_kernel,
+      {blocks(a.T * a.kv_heads * (padded_head(a.head_dim) / 2), kPackThreads), 1, kPackThreads, 0},
+      a, stream);
+}
 
 void queue_tensor_attention(const AttentionArguments& a, runtime::Stream stream) {
   if (a.head_dim <= 64)
@@ -224,7 +288,7 @@ void queue_tensor_attention(const AttentionArguments& a, runtime::Stream stream)
   else if (a.head_dim <= 128)
     launch_attention<128, 64>("attention bf16 128", a, stream);
   else
-    launch_attention<256, 32>("attention bf16 256", a, stream);
+    launch_attention<256, 16>("attention bf16 256", a, stream);
 }
 
 }  // namespace dmoerm::cuda

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels.h"
+
 namespace dmoerm::cuda {
 namespace {
 
@@ -12,13 +14,20 @@ constexpr size_t kRemembered = 64;  // looked through for the same bytes
 
 }  // namespace
 
-Device::Device() : stream_(runtime::create_stream()) { grow_staging(kStaging); }
+Device::Device() : stream_(runtime::create_stream()) {
+  grow_staging(kStaging);
+  zeros_ = static_cast<uint8_t*>(arena_.allocate(kZeroBytes));
+  const std::vector<uint8_t> zeros(kZeroBytes, 0);
+  write(zeros_, zeros.data(), kZeroBytes);
+}
 
 Device::~Device() {
   runtime::synchronize(stream_);
   runtime::release_pinned(pinned_);
   runtime::destroy_stream(stream_);
 }
+
+Global<const uint8_t> Device::zeros() const { return {zeros_, kZeroBytes}; }
 
 void* Device::allocate(size_t bytes) {
   const std::lock_guard lock(mutex_);

@@ -25,6 +25,8 @@ class Device : public Memory {
   bool is_host() const override { return false; }
 
   runtime::Stream stream() const { return stream_; }
+  /// kZeroBytes of them.
+  Global<const uint8_t> zeros() const;
 
   /// Begins what a kernel is told: room for `arrays` calls of `stage` with `bytes` together.
   void begin_staging(int64_t arrays, int64_t bytes);
@@ -52,6 +54,7 @@ class Device : public Memory {
   std::mutex mutex_;  // weights are written by several threads
   runtime::Stream stream_;
   Arena arena_;
+  uint8_t* zeros_ = nullptr;
   int64_t staging_bytes_ = 0;
   uint8_t* pinned_ = nullptr;
   uint8_t* staging_ = nullptr;

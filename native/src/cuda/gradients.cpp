@@ -15,6 +15,10 @@ namespace {
 
 /// Rows whose sum one block takes. Fixed: a sum's order depends on the number of its rows alone.
 constexpr int64_t kChunkRows = 512;
+/// Queries that one part of the sums over a key's queries takes. Fixed for the same reason.
+constexpr int32_t kPartQueries = 512;
+/// Bytes of such parts at a time.
+constexpr int64_t kPartBytes = int64_t{256} << 20;
 /// As many blocks keep a GPU busy without chunks.
 constexpr int64_t kManyBlocks = 512;
 
@@ -79,16 +83,24 @@ void gated_backward(float* gate, float* up, const float* dh, int64_t T, int64_t 
                        device_of(pool).stream());
 }
 
+/// Tiles of keys whose parts go together.
+struct KeyBatch {
+  std::vector<KeyTile> tiles;
+  std::vector<KeyPart> parts;
+};
+
 /// What the kernels of attention are told: tiles of queries with their keys, and tiles of keys with their queries.
 struct Told {
   std::vector<QueryTile> tiles;
   std::vector<DeviceSpan> spans;
-  std::vector<KeyTile> key_tiles;
+  std::vector<KeyBatch> key_batches;
   std::vector<KeyVisit> visits;
 
-  Told(const std::vector<AttentionSegment>& segments, int64_t first_key, int64_t most) {
+  /// Tiles of `most` rows; at most `most_parts` parts in a batch, but for a tile that has more.
+  Told(const std::vector<AttentionSegment>& segments, int64_t first_key, int64_t most,
+       int64_t most_parts) {
     for (const AttentionSegment& segment : segments) add_queries(segment, most);
-    add_keys(segments, first_key, most);
+    add_keys(segments, first_key, most, static_cast<size_t>(most_parts));
   }
 
  private:
@@ -108,7 +120,8 @@ struct Told {
   }
 
   /// Keys between two neighbouring borders of spans have the same queries.
-  void add_keys(const std::vector<AttentionSegment>& segments, int64_t first_key, int64_t most) {
+  void add_keys(const std::vector<AttentionSegment>& segments, int64_t first_key, int64_t most,
+                size_t most_parts) {
     std::set<int64_t> borders;
     const auto over_spans = [&](auto body) {
       for (const AttentionSegment& segment : segments) {
@@ -132,13 +145,39 @@ struct Told {
                                static_cast<int32_t>(position + *at - span.row)});
     });
     for (const auto& [row, own] : by_row) {
+      const std::vector<KeyPart> parts = add_visits(own);
       const int64_t end = *std::next(borders.find(row));
-      for (int64_t first = row; first < end; first += most)
-        key_tiles.push_back({first, static_cast<int32_t>(std::min(most, end - first)),
-                             static_cast<int32_t>(first - row), static_cast<int32_t>(visits.size()),
-                             static_cast<int32_t>(own.size())});
-      visits.insert(visits.end(), own.begin(), own.end());
+      for (int64_t first = row; first < end; first += most) {
+        if (key_batches.empty() || key_batches.back().parts.size() + parts.size() > most_parts)
+          key_batches.emplace_back();
+        KeyBatch& batch = key_batches.back();
+        const auto tile = static_cast<int32_t>(batch.tiles.size());
+        batch.tiles.push_back({first, static_cast<int32_t>(std::min(most, end - first)),
+                               static_cast<int32_t>(first - row),
+                               static_cast<int32_t>(batch.parts.size()),
+                               static_cast<int32_t>(parts.size())});
+        for (const KeyPart& part : parts)
+          batch.parts.push_back({tile, part.first_visit, part.visit_count});
+      }
     }
+  }
+
+  /// Visits in pieces of at most kPartQueries queries, and which of them make a part.
+  std::vector<KeyPart> add_visits(const std::vector<KeyVisit>& own) {
+    std::vector<KeyPart> parts;
+    int32_t queries = kPartQueries;  // of the last part
+    for (const KeyVisit& visit : own)
+      for (int32_t i = 0; i < visit.query_count; i += kPartQueries) {
+        const int32_t count = std::min(kPartQueries, visit.query_count - i);
+        if (queries + count > kPartQueries) {
+          parts.push_back({0, static_cast<int32_t>(visits.size()), 0});
+          queries = 0;
+        }
+        queries += count;
+        ++parts.back().visit_count;
+        visits.push_back({visit.query_row + i, count, visit.position + i, visit.key_position});
+      }
+    return parts;
   }
 };
 
@@ -153,18 +192,26 @@ void attention(float* dq, float* dk, float* dv, const float* dout, const float* 
                ThreadPool& pool) {
   Device& device = device_of(pool);
   const int64_t D = shape.head_dim;
-  const Told told(segments, first_key, gradient_tile(D));
+  const int64_t part_count = shape.heads * 2 * gradient_tile(D) * D;  // numbers of a part
+  const Told told(segments, first_key, gradient_tile(D),
+                  std::max<int64_t>(1, kPartBytes / (part_count * 4)));
   if (told.tiles.empty()) return;
-  Buffer<float> softmax;
+  Buffer<float> softmax, part_sums;
   softmax.reserve(query_rows * shape.heads * 3, device);
-  device.begin_staging(4, bytes_of(told.tiles) + bytes_of(told.spans) + bytes_of(told.key_tiles) +
-                              bytes_of(told.visits));
+  int64_t staged = bytes_of(told.tiles) + bytes_of(told.spans) + bytes_of(told.visits);
+  size_t most_parts = 0;
+  for (const KeyBatch& batch : told.key_batches) {
+    staged += bytes_of(batch.tiles) + bytes_of(batch.parts);
+    most_parts = std::max(most_parts, batch.parts.size());
+  }
+  part_sums.reserve(static_cast<int64_t>(most_parts) * part_count, device);
+  device.begin_staging(3 + 2 * static_cast<int64_t>(told.key_batches.size()), staged);
   const int64_t queries = query_rows * shape.heads * D, keys = key_rows * shape.kv_heads * D;
   AttentionGradientArguments a;
   a.tiles = device.stage(told.tiles);
   a.spans = device.stage(told.spans);
-  a.key_tiles = device.stage(told.key_tiles);
   a.visits = device.stage(told.visits);
+  a.part_sums = {part_sums.data(), static_cast<int64_t>(most_parts) * part_count};
   a.q = {q, queries};
   a.k = {k, keys};
   a.v = {v, keys};
@@ -179,7 +226,11 @@ void attention(float* dq, float* dk, float* dv, const float* dout, const float* 
   a.window = static_cast<int32_t>(shape.window);
   a.scale = shape.scale;
   queue_query_gradient(a, device.stream());
-  if (!told.key_tiles.empty()) queue_key_gradient(a, device.stream());
+  for (const KeyBatch& batch : told.key_batches) {
+    a.key_tiles = device.stage(batch.tiles);
+    a.parts = device.stage(batch.parts);
+    queue_key_gradient(a, device.stream());
+  }
 }
 
 void outer(float* out, const float* a, int64_t a_stride, int64_t M, const float* b,

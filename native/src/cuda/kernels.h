@@ -10,30 +10,56 @@ namespace dmoerm::cuda {
 /// Rows of a panel: the height of a product's tile.
 inline constexpr int kPanelRows = 64;
 
-/// Packed rows and weights are padded with zeros to a multiple of this many bytes, a product's step along K.
+/// Packed rows and weights lie in tiles of so many bytes of each row, padded with zeros: what a tensor-core product of Hopper
+/// reads, and one copy brings.
+inline constexpr int kTileBytes = 128;
+/// A step along K of the other products.
 inline constexpr int kStepBytes = 64;
+/// Weights have a multiple of so many rows; those beyond the matrix mean nothing.
+inline constexpr int kRowAlign = 8;
+
+/// Where byte `byte` of a row lies, of `rows` rows that are packed together: a tile's chunks of 16 bytes change places from
+/// row to row, so that eight rows' same chunks lie in different banks of shared memory.
+__device__ __host__ inline constexpr int64_t packed_at(int64_t rows, int64_t row, int64_t byte) {
+  return (byte / kTileBytes * rows + row) * kTileBytes +
+         ((byte / 16 % (kTileBytes / 16)) ^ (row % kRowAlign)) * 16 + byte % 16;
+}
+
+/// Two neighbouring elements in bfloat16.
+__device__ __forceinline__ uint32_t packed_pair(float low, float high) {
+  return static_cast<uint32_t>(to_bf16(low)) | static_cast<uint32_t>(to_bf16(high)) << 16;
+}
+
+/// Rows that are packed together with those of a matrix of N.
+__device__ __host__ inline constexpr int64_t packed_rows(int64_t N) {
+  return (N + kRowAlign - 1) / kRowAlign * kRowAlign;
+}
 
 /// `Panel` of dmoerm/ops.h.
 struct DevicePanel {
   int32_t row, count, group, source;
 };
 
-/// A weight matrix (rows, row_bytes), its elements in the rows' type; no rows: none.
+/// Two neighbouring panels of a group, or its last one.
+struct DevicePair {
+  int32_t panel, count;
+};
+
+/// A weight matrix, packed, its elements in the rows' type; no rows: none.
 struct DeviceMatrix {
   Global<const uint8_t> data;
-  int64_t row_bytes = 0;
   int32_t rows = 0;
+  int32_t steps = 0;           ///< of kStepBytes that a row fills
   Global<const float> scales;  ///< 8 bits: one per row
 };
 
 /// The up half of LoRA of one group.
 struct DeviceUp {
   DeviceMatrix b;
-  int32_t offset_bytes = 0;  ///< into a row of u
-  int32_t steps = 0;
+  int32_t offset_bytes = 0;  ///< into a row of u, a multiple of kStepBytes
 };
 
-/// Packed rows: panel p lies at (p - first) * kPanelRows * row_bytes.
+/// Packed rows: panel p's lie together, at (p - first) * kPanelRows * row_bytes.
 struct DeviceRows {
   Global<const uint8_t> data;
   int64_t row_bytes = 0;
@@ -48,6 +74,9 @@ __device__ __host__ inline constexpr int element_bytes(Element element) {
   return element == Element::kF32 ? 4 : element == Element::kBF16 ? 2 : 1;
 }
 
+/// Weights of nothing, for a side that a step of the other leaves alone.
+inline constexpr int kZeroBytes = 128 * kTileBytes;
+
 /// One output of a product.
 struct ProductSide {
   DeviceMatrix w;               ///< the same for all groups; none: low-rank terms only
@@ -58,6 +87,7 @@ struct ProductSide {
 /// Products over panels; `first_panel` is the index of the first.
 struct ProductArguments {
   Global<const DevicePanel> panels;
+  Global<const DevicePair> pairs;  ///< of the panels, where they are multiplied by twos
   int32_t first_panel = 0;
   int64_t N = 0;  ///< outputs
   DeviceRows x, u;
@@ -66,12 +96,16 @@ struct ProductArguments {
   Global<float> y;                      ///< (T,N) from row `first_row` on
   int64_t first_row = 0;
   bool accumulate = false;
-  Global<uint8_t> packed;  ///< instead of y: packed rows, of panel `first_panel` on
+  Global<uint8_t> packed;       ///< instead of y: packed rows, of panel `first_panel` on
+  Global<const uint8_t> zeros;  ///< kZeroBytes; gated
   int64_t packed_row_bytes = 0;
 };
 
 /// y = x w^T + u b^T + bias, or added to y.
 void queue_linear(Element element, const ProductArguments& arguments, runtime::Stream stream);
+/// The same on GPUs of compute capability 9.0, in bfloat16: see product_hopper.cu. The sums are others.
+void queue_hopper_linear(const ProductArguments& arguments, runtime::Stream stream);
+void queue_hopper_gated(const ProductArguments& arguments, runtime::Stream stream);
 /// silu(gate) * up.
 void queue_gated(Element element, const ProductArguments& arguments, runtime::Stream stream);
 /// packed = x a^T with a by group.
@@ -152,6 +186,7 @@ struct AttentionArguments {
   Global<const QueryTile> tiles;
   Global<const DeviceSpan> spans;
   Global<const float> q, k, v;
+  Global<const uint8_t> packed_k, packed_v;  ///< instead of k and v on tensor cores
   Global<float> out;
   int32_t tile_count = 0;
   int32_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
@@ -164,6 +199,21 @@ inline constexpr int kQueryTile = 32;
 inline constexpr int kTensorRows = 64;
 /// Widest head that the kernels hold.
 inline constexpr int kWidestHead = 256;
+
+/// Elements of a head of packed keys or values: (rows, kv_heads, this) in bfloat16, padded with zeros.
+__device__ __host__ inline constexpr int padded_head(int head_dim) {
+  return (head_dim + 15) / 16 * 16;
+}
+
+struct PackKeysArguments {
+  Global<const float> k, v;  ///< (T, kv_heads, head_dim)
+  Global<const int64_t> to;  ///< (T) rows of the packed ones; absent: the same
+  Global<uint8_t> packed_k, packed_v;
+  int64_t T = 0;
+  int32_t kv_heads = 0, head_dim = 0;
+};
+
+void queue_pack_keys(const PackKeysArguments& arguments, runtime::Stream stream);
 
 /// Tiles of at most kQueryTile queries.
 void queue_attention(const AttentionArguments& arguments, runtime::Stream stream);

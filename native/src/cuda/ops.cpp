@@ -13,7 +13,7 @@
 namespace dmoerm::cuda {
 namespace {
 
-constexpr int64_t kLoraAlign = 32;  // a step of bfloat16; two of float32
+constexpr int64_t kLoraAlign = 32;  // a step of bfloat16, two of float32
 
 Element element_of(RowType type) {
   return type == RowType::kInt8   ? Element::kInt8
@@ -31,13 +31,13 @@ Element element_of(WeightType type) { return element_of(row_type(type)); }
 
 int64_t row_bytes(Element element, int64_t K) {
   const int64_t bytes = K * element_bytes(element);
-  return (bytes + kStepBytes - 1) / kStepBytes * kStepBytes;
+  return (bytes + kTileBytes - 1) / kTileBytes * kTileBytes;
 }
 
 /// Rows, and of 8 bits their scales behind them.
 int64_t matrix_bytes(WeightType type, int64_t N, int64_t K) {
   const Element element = element_of(type);
-  return N * row_bytes(element, K) + (element == Element::kInt8 ? N * 4 : 0);
+  return packed_rows(N) * row_bytes(element, K) + (element == Element::kInt8 ? N * 4 : 0);
 }
 
 /// Nearest bfloat16, ties to even.
@@ -64,40 +64,47 @@ float pack_int8(uint8_t* to, const float* weight, int64_t K) {
 void pack_matrix(Matrix& out, const float* weight, int64_t N, int64_t K, WeightType type,
                  ThreadPool& pool) {
   const Element element = element_of(type);
-  const int64_t stride = row_bytes(element, K);
-  std::vector<uint8_t> rows(matrix_bytes(type, N, K), 0);
+  const int64_t bytes = row_bytes(element, K), together = packed_rows(N);
+  std::vector<uint8_t> packed(matrix_bytes(type, N, K), 0);
   pool.run(N, [&](int64_t n, int) {
-    uint8_t* row = rows.data() + n * stride;
+    std::vector<uint8_t> whole(bytes, 0);
+    uint8_t* row = whole.data();
     const float* from = weight + n * K;
     if (element == Element::kF32) {
       std::memcpy(row, from, static_cast<size_t>(K) * 4);
     } else if (element == Element::kInt8) {
       const float scale = pack_int8(row, from, K);
-      std::memcpy(rows.data() + N * stride + n * 4, &scale, 4);
+      std::memcpy(packed.data() + together * bytes + n * 4, &scale, 4);
     } else {
       for (int64_t k = 0; k < K; ++k) {
         const uint16_t value = rounded(from[k]);
         std::memcpy(row + 2 * k, &value, 2);
       }
     }
+    for (int64_t at = 0; at < bytes; at += 16)
+      std::memcpy(packed.data() + packed_at(together, n, at), row + at, 16);
   });
   out.type = type;
   out.N = N;
   out.K = K;
-  out.bytes = static_cast<int64_t>(rows.size());
+  out.bytes = static_cast<int64_t>(packed.size());
   out.owned.reserve(out.bytes, pool.memory());
   out.data = out.owned.data();
-  pool.memory().write(out.owned.data(), rows.data(), out.bytes);
+  pool.memory().write(out.owned.data(), packed.data(), out.bytes);
 }
 
 DeviceMatrix matrix(const Matrix* from) {
   if (from == nullptr) return {};
   const Element element = element_of(from->type);
-  const int64_t stride = row_bytes(element, from->K), all = from->N * stride;
+  const int64_t all = packed_rows(from->N) * row_bytes(element, from->K);
+  const int64_t bytes = from->K * element_bytes(element);
   Global<const float> scales;
   if (element == Element::kInt8)
     scales = {reinterpret_cast<const float*>(from->data + all), from->N};
-  return {{from->data, all}, stride, static_cast<int32_t>(from->N), scales};
+  return {{from->data, all},
+          static_cast<int32_t>(from->N),
+          static_cast<int32_t>((bytes + kStepBytes - 1) / kStepBytes),
+          scales};
 }
 
 /// Packed rows as kernels read them, if there are any.
@@ -112,6 +119,7 @@ DeviceRows rows(const PackedRows* from) {
 /// Panels [begin, end), and the rows that they cover.
 struct Panels {
   std::vector<DevicePanel> panels;
+  std::vector<DevicePair> pairs;
   int64_t rows = 0;  ///< after the last
 
   Panels(const std::vector<Panel>& from, int64_t begin, int64_t end) {
@@ -120,10 +128,18 @@ struct Panels {
       panels.push_back({static_cast<int32_t>(panel.row), static_cast<int32_t>(panel.count),
                         static_cast<int32_t>(panel.group), static_cast<int32_t>(panel.source)});
       rows = std::max(rows, panel.row + panel.count);
+      const auto at = static_cast<int32_t>(i - begin);
+      if (at > 0 && pairs.back().count == 1 && panels[at - 1].group == panels[at].group)
+        pairs.back().count = 2;
+      else
+        pairs.push_back({at, 1});
     }
   }
 
-  int64_t bytes() const { return static_cast<int64_t>(panels.size() * sizeof(DevicePanel)); }
+  int64_t bytes() const {
+    return static_cast<int64_t>(panels.size() * sizeof(DevicePanel) +
+                                pairs.size() * sizeof(DevicePair));
+  }
 };
 
 /// Room for packed rows of K elements in panels [begin, end).
@@ -172,9 +188,7 @@ std::vector<DeviceUp> ups(const Product& p) {
   if (p.lora == nullptr || p.u == nullptr) return all;
   const int64_t bytes = element_bytes(element_of(p.u->type));
   for (const LoraUp& up : *p.lora) {
-    const DeviceMatrix b = matrix(up.b);
-    all.push_back({b, static_cast<int32_t>(up.offset * bytes),
-                   static_cast<int32_t>(b.rows > 0 ? b.row_bytes / kStepBytes : 0)});
+    all.push_back({matrix(up.b), static_cast<int32_t>(up.offset * bytes)});
   }
   return all;
 }
@@ -191,9 +205,10 @@ ProductArguments product(Device& device, const std::vector<const Product*>& side
     lora.push_back(ups(*side));
     bytes += static_cast<int64_t>(lora.back().size() * sizeof(DeviceUp));
   }
-  device.begin_staging(1 + static_cast<int64_t>(sides.size()), bytes);
+  device.begin_staging(2 + static_cast<int64_t>(sides.size()), bytes);
   ProductArguments a;
   a.panels = device.stage(told.panels);
+  a.pairs = device.stage(told.pairs);
   a.first_panel = static_cast<int32_t>(p.begin);
   a.N = p.N;
   a.x = rows(p.x);
@@ -222,6 +237,7 @@ void gated(PackedRows& out, RowType type, float* y, const Product& gate, const P
   if (gate.begin == gate.end) return;
   const Panels told(*gate.panels, gate.begin, gate.end);
   ProductArguments a = product(device, {&gate, &up}, told);
+  a.zeros = device.zeros();
   if (y == nullptr) {
     a.packed = packed(out, gate.begin, gate.end);
     a.packed_row_bytes = row_bytes(element_of(type), gate.N);
@@ -314,28 +330,44 @@ struct Segments {
   }
 };
 
-void attention(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
-               const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
-               RowType type, Scratch&, ThreadPool& pool) {
-  Device& device = device_of(pool);
-  const int64_t group = shape.heads / shape.kv_heads;
-  const bool tensor = type == RowType::kBF16 && group <= kTensorRows;
-  const Segments told(segments, tensor ? kTensorRows / group : kQueryTile);
+/// Whether attention of this type is the tensor cores'.
+bool on_tensor_cores(RowType type, const AttentionShape& shape) {
+  return type == RowType::kBF16 && shape.heads / shape.kv_heads <= kTensorRows;
+}
+
+/// Bytes of `rows` rows of packed keys, or of values.
+int64_t packed_key_bytes(int64_t rows, const AttentionShape& shape) {
+  return rows * shape.kv_heads * padded_head(static_cast<int>(shape.head_dim)) * 2;
+}
+
+/// Keys, or values, of an attention: float32, or packed for tensor cores.
+struct Keys {
+  const float* k = nullptr;
+  const float* v = nullptr;
+  const uint8_t* packed_k = nullptr;
+  const uint8_t* packed_v = nullptr;
+  int64_t rows = 0;
+};
+
+void attend(float* out, const float* q, const Keys& keys,
+            const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+            Device& device) {
+  const bool tensor = keys.packed_k != nullptr;
+  const Segments told(segments, tensor ? kTensorRows / (shape.heads / shape.kv_heads) : kQueryTile);
   if (told.tiles.empty()) return;
   const int64_t D = shape.head_dim;
-  if (D > kWidestHead)
-    throw Error(Code::kUnimplemented, "HEAD_TOO_WIDE", "config.headDim",
-                "heads of " + std::to_string(D) +
-                    " are too wide for the CUDA back end, which takes " +
-                    std::to_string(kWidestHead) + "; use a unit of the processor");
   device.begin_staging(2, static_cast<int64_t>(told.tiles.size() * sizeof(QueryTile) +
                                                told.spans.size() * sizeof(DeviceSpan)));
+  const int64_t key_count = tensor ? 0 : keys.rows * shape.kv_heads * D;
+  const int64_t packed_bytes = tensor ? packed_key_bytes(keys.rows, shape) : 0;
   AttentionArguments a;
   a.tiles = device.stage(told.tiles);
   a.spans = device.stage(told.spans);
   a.q = {q, told.query_rows * shape.heads * D};
-  a.k = {k, key_rows * shape.kv_heads * D};
-  a.v = {v, key_rows * shape.kv_heads * D};
+  a.k = {keys.k, key_count};
+  a.v = {keys.v, key_count};
+  a.packed_k = {keys.packed_k, packed_bytes};
+  a.packed_v = {keys.packed_v, packed_bytes};
   a.out = {out, told.query_rows * shape.heads * D};
   a.tile_count = static_cast<int32_t>(told.tiles.size());
   a.heads = static_cast<int32_t>(shape.heads);
@@ -347,6 +379,48 @@ void attention(float* out, const float* q, const float* k, const float* v, int64
     queue_tensor_attention(a, device.stream());
   else
     queue_attention(a, device.stream());
+}
+
+void check_width(const AttentionShape& shape) {
+  if (shape.head_dim > kWidestHead)
+    throw Error(Code::kUnimplemented, "HEAD_TOO_WIDE", "config.headDim",
+                "heads of " + std::to_string(shape.head_dim) +
+                    " are too wide for the CUDA back end, which takes " +
+                    std::to_string(kWidestHead) + "; use a unit of the processor");
+}
+
+/// Packs T rows of keys and values, to rows `to` if there are any.
+void pack_keys(uint8_t* packed_k, uint8_t* packed_v, int64_t packed_row_count, const float* k,
+               const float* v, int64_t T, const std::vector<int64_t>& to,
+               const AttentionShape& shape, Device& device) {
+  if (T == 0) return;
+  device.begin_staging(1, static_cast<int64_t>(to.size() * sizeof(int64_t)));
+  const int64_t count = T * shape.kv_heads * shape.head_dim;
+  const int64_t bytes = packed_key_bytes(packed_row_count, shape);
+  queue_pack_keys({{k, count},
+                   {v, count},
+                   device.stage(to),
+                   {packed_k, bytes},
+                   {packed_v, bytes},
+                   T,
+                   static_cast<int32_t>(shape.kv_heads),
+                   static_cast<int32_t>(shape.head_dim)},
+                  device.stream());
+}
+
+void attention(float* out, const float* q, const float* k, const float* v, int64_t key_rows,
+               const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
+               RowType type, Scratch&, ThreadPool& pool) {
+  Device& device = device_of(pool);
+  check_width(shape);
+  if (!on_tensor_cores(type, shape))
+    return attend(out, q, {k, v, nullptr, nullptr, key_rows}, segments, shape, device);
+  Buffer<uint8_t> packed_k, packed_v;
+  packed_k.reserve(packed_key_bytes(key_rows, shape), device);
+  packed_v.reserve(packed_key_bytes(key_rows, shape), device);
+  pack_keys(packed_k.data(), packed_v.data(), key_rows, k, v, key_rows, {}, shape, device);
+  attend(out, q, {nullptr, nullptr, packed_k.data(), packed_v.data(), key_rows}, segments, shape,
+         device);
 }
 
 /// y[i] <- x[from[i]], or y[to[i]] <- x[i], rows of `width`; `x_rows` and `y_rows` are there.
@@ -365,16 +439,27 @@ void copy(float* y, int64_t y_rows, const float* x, int64_t x_rows,
 void reserve_key_values(KeyValues& store, int64_t rows, const AttentionShape& shape,
                         Memory& memory) {
   store.rows = rows;
-  store.keys.reserve(rows * shape.kv_heads * shape.head_dim, memory);
-  store.values.reserve(rows * shape.kv_heads * shape.head_dim, memory);
+  // Of either type; only very narrow heads take more when they are packed.
+  const int64_t count =
+      std::max(rows * shape.kv_heads * shape.head_dim, packed_key_bytes(rows, shape) / 4);
+  store.keys.reserve(count, memory);
+  store.values.reserve(count, memory);
+}
+
+uint8_t* bytes_of(Buffer<float>& buffer) { return reinterpret_cast<uint8_t*>(buffer.data()); }
+const uint8_t* bytes_of(const Buffer<float>& buffer) {
+  return reinterpret_cast<const uint8_t*>(buffer.data());
 }
 
 void keep(KeyValues& store, const float* k, const float* v, const std::vector<KvSpan>& to,
-          const AttentionShape& shape, RowType, ThreadPool& pool) {
+          const AttentionShape& shape, RowType type, ThreadPool& pool) {
   std::vector<int64_t> targets;
   for (const KvSpan& span : to)
     for (int64_t i = 0; i < span.count; ++i) targets.push_back(span.row + i);
   const auto rows = static_cast<int64_t>(targets.size());
+  if (on_tensor_cores(type, shape))
+    return pack_keys(bytes_of(store.keys), bytes_of(store.values), store.rows, k, v, rows, targets,
+                     shape, device_of(pool));
   const int64_t width = shape.kv_heads * shape.head_dim;
   copy(store.keys.data(), store.rows, k, rows, {}, targets, width, pool);
   copy(store.values.data(), store.rows, v, rows, {}, targets, width, pool);
@@ -382,9 +467,13 @@ void keep(KeyValues& store, const float* k, const float* v, const std::vector<Kv
 
 void attention_over(float* out, const float* q, const KeyValues& kept,
                     const std::vector<AttentionSegment>& segments, const AttentionShape& shape,
-                    RowType type, Scratch& scratch, ThreadPool& pool) {
-  attention(out, q, kept.keys.data(), kept.values.data(), kept.rows, segments, shape, type, scratch,
-            pool);
+                    RowType type, Scratch&, ThreadPool& pool) {
+  check_width(shape);
+  const Keys keys =
+      on_tensor_cores(type, shape)
+          ? Keys{nullptr, nullptr, bytes_of(kept.keys), bytes_of(kept.values), kept.rows}
+          : Keys{kept.keys.data(), kept.values.data(), nullptr, nullptr, kept.rows};
+  attend(out, q, keys, segments, shape, device_of(pool));
 }
 
 void embed(float* out, const uint8_t* table, TensorType type, const int32_t* tokens, int64_t T,

@@ -193,9 +193,10 @@ struct Steps {
       w[s] = kKind == Kind::kDown ? a.by_group.load(panel.group) : a.side[s].w;
       if (kKind != Kind::kDown && a.side[s].lora.present())
         up[s] = a.side[s].lora.load(panel.group);
-      count += up[s].steps;
+      count += up[s].b.steps;
     }
-    base = w[0].rows > 0 ? static_cast<int>(w[0].row_bytes / kStepBytes) : 0;
+    base = w[0].steps;
+    if (kKind == Kind::kDown && first_column >= w[0].rows) base = 0;  // padding
     count += base;
   }
 
@@ -204,18 +205,20 @@ struct Steps {
     const int chunk = threadIdx.x % kChunks, first = threadIdx.x / kChunks;
     constexpr int kRows = kThreads / kChunks;  // that the block copies at a time
     const bool low_rank = step >= base;
-    const bool second = kSides == 2 && step - base >= up[0].steps;
+    const bool second = kSides == 2 && step - base >= up[0].b.steps;
+    // Bytes into a row of weights. As far as packed rows have the same remainder by kRowAlign, a chunk's place in the
+    // tile is the same.
     const int at =
-        (low_rank ? step - base - (second ? up[0].steps : 0) : step) * kStepBytes + chunk * 16;
+        (low_rank ? step - base - (second ? up[0].b.steps : 0) : step) * kStepBytes + chunk * 16;
     const DeviceRows& rows = low_rank ? a.u : a.x;
     const int slot = low_rank ? static_cast<int>(blockIdx.x) + a.first_panel : panel.source;
     const int offset = low_rank ? (second ? up[kSides - 1].offset_bytes : up[0].offset_bytes) : 0;
-    const int64_t from =
-        static_cast<int64_t>(slot - rows.first) * kPanelRows * rows.row_bytes + offset + at;
+    const int64_t from = static_cast<int64_t>(slot - rows.first) * kPanelRows * rows.row_bytes +
+                         packed_at(kPanelRows, first, offset + at);
 #pragma unroll
     for (int i = 0; i < kPanelRows / kRows; ++i) {
       const int row = first + i * kRows;
-      copy_async(memory, to + chunk_at(row, chunk), rows.data, from + row * rows.row_bytes,
+      copy_async(memory, to + chunk_at(row, chunk), rows.data, from + i * kRows * kTileBytes,
                  row < panel.count);
     }
 #pragma unroll
@@ -226,7 +229,7 @@ struct Steps {
       const DeviceMatrix& matrix = low_rank ? up[side].b : w[side];
       // A side's low-rank steps add nothing to the other.
       copy_async(memory, to + kPanelRows * kStepBytes + chunk_at(column, chunk), matrix.data,
-                 output * matrix.row_bytes + at,
+                 packed_at(packed_rows(matrix.rows), output, at),
                  output < matrix.rows && (!low_rank || second == (side == 1)));
     }
   }
@@ -258,8 +261,8 @@ template <Element kElement>
 __device__ __forceinline__ void store_packed(const ProductArguments& a, int r, int column,
                                              float value) {
   constexpr int kBytes = element_bytes(kElement);
-  const int64_t at =
-      (static_cast<int64_t>(blockIdx.x) * kPanelRows + r) * a.packed_row_bytes + column * kBytes;
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kPanelRows * a.packed_row_bytes +
+                     packed_at(kPanelRows, r, column * kBytes);
   if constexpr (kElement == Element::kBF16)
     a.packed.store_as(at, to_bf16(value));
   else
@@ -270,7 +273,7 @@ template <Element kElement, Kind kKind>
 __global__ void __launch_bounds__(kThreads)
     product_kernel(const __grid_constant__ ProductArguments a) {
   const Steps<kKind> steps(a);
-  if (kKind == Kind::kDown && steps.base == 0) return;  // no adapter on this group
+  if (kKind == Kind::kDown && steps.w[0].rows == 0) return;  // no adapter on this group
   const Shared<uint8_t> memory(0, kStages * kStageBytes<kKind>);
   Tile<kElement, kColumns<kKind>, kKind == Kind::kGated> tile;
   for (int step = 0; step < kStages - 1; ++step) {
@@ -349,7 +352,9 @@ int64_t packed_columns(Element element, const ProductArguments& a) {
 }  // namespace
 
 void queue_linear(Element element, const ProductArguments& a, runtime::Stream stream) {
-  if (element == Element::kInt8)
+  if (element == Element::kBF16 && a.side[0].w.rows > 0 && runtime::runs_hopper_kernels())
+    queue_hopper_linear(a, stream);
+  else if (element == Element::kInt8)
     launch_product<Element::kInt8, Kind::kLinear>("linear int8", a, a.N, stream);
   else if (element == Element::kBF16)
     launch_product<Element::kBF16, Kind::kLinear>("linear bf16", a, a.N, stream);
@@ -359,7 +364,9 @@ void queue_linear(Element element, const ProductArguments& a, runtime::Stream st
 
 void queue_gated(Element element, const ProductArguments& a, runtime::Stream stream) {
   const int64_t columns = a.packed.present() ? packed_columns(element, a) : a.N;
-  if (element == Element::kInt8)
+  if (element == Element::kBF16 && runtime::runs_hopper_kernels())
+    queue_hopper_gated(a, stream);
+  else if (element == Element::kInt8)
     launch_product<Element::kInt8, Kind::kGated>("gated int8", a, a.N, stream);
   else if (element == Element::kBF16)
     launch_product<Element::kBF16, Kind::kGated>("gated bf16", a, columns, stream);

@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
   const DevicePanel panel = a.panels.load(blockIdx.x);
   if (r >= panel.count) return;
   const int64_t from = (static_cast<int64_t>(panel.row) + r) * a.C;
-  const int64_t to = (static_cast<int64_t>(blockIdx.x) * kPanelRows + r) * a.packed_row_bytes;
+  const int64_t to = static_cast<int64_t>(blockIdx.x) * kPanelRows * a.packed_row_bytes;
   const float scale = a.weight.present() ? inverse_norm(a.x, from, a.C, a.eps, lane) : 1.0f;
   constexpr int kBytes = kElement == Element::kBF16 ? 2 : 4;
   // Two elements at a time: one store of 4 or 8 bytes.
@@ -50,10 +50,9 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
       if (a.weight.present() && c + i < a.C) pair[i] = pair[i] * scale * a.weight.load(c + i);
     }
     if constexpr (kElement == Element::kBF16)
-      a.packed.store_as(to + c * kBytes, static_cast<uint32_t>(to_bf16(pair[0])) |
-                                             static_cast<uint32_t>(to_bf16(pair[1])) << 16);
+      a.packed.store_as(to + packed_at(kPanelRows, r, c * kBytes), packed_pair(pair[0], pair[1]));
     else
-      a.packed.store_as(to + c * kBytes, float2{pair[0], pair[1]});
+      a.packed.store_as(to + packed_at(kPanelRows, r, c * kBytes), float2{pair[0], pair[1]});
   }
 }
 
@@ -103,7 +102,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
   const DevicePanel panel = a.panels.load(blockIdx.x);
   if (r >= panel.count) return;
   const int64_t from = (static_cast<int64_t>(panel.row) + r) * a.C;
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * kPanelRows + r;
+  const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kPanelRows;
   const float norm = a.weight.present() ? inverse_norm(a.x, from, a.C, a.eps, lane) : 1.0f;
   float own[kOwn];
   float largest = 0.0f, not_finite = 0.0f;
@@ -116,7 +115,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
   }
   const float scale = warp_max(largest) / 127.0f + warp_sum(not_finite);
   const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-  if (lane == 0) a.scales.store(row, scale);
+  if (lane == 0) a.scales.store(first_row + r, scale);
   for (int64_t first = 0; first < a.packed_row_bytes; first += kStretch) {
     rotated(own, a, from, first, norm, lane);
 #pragma unroll
@@ -125,7 +124,7 @@ __global__ void __launch_bounds__(kRowsPerBlock* kWarpSize)
       if (c >= a.packed_row_bytes) continue;
       const float scaled = own[j] * inverse;
       const int value = scaled >= -127.5f && scaled <= 127.5f ? static_cast<int>(rintf(scaled)) : 0;
-      a.packed.store(row * a.packed_row_bytes + c,
+      a.packed.store(first_row * a.packed_row_bytes + packed_at(kPanelRows, r, c),
                      static_cast<uint8_t>(static_cast<int8_t>(value)));
     }
   }

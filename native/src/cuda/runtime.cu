@@ -34,6 +34,18 @@ Properties properties() {
           static_cast<int64_t>(found.totalGlobalMem)};
 }
 
+bool runs_hopper_kernels() {
+#ifdef DMOERM_HOPPER
+  static const bool runs = [] {
+    const Properties gpu = properties();
+    return gpu.major == 9 && gpu.minor == 0;
+  }();
+  return runs;
+#else
+  return false;
+#endif
+}
+
 Stream create_stream() {
   cudaStream_t stream;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");

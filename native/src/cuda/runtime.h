@@ -31,6 +31,8 @@ using Stream = void*;
 int device_count();
 /// Of the first, which is the one in use.
 Properties properties();
+/// Whether it is a Hopper (compute capability 9.0) and this build has code for its own instructions (sm_90a).
+bool runs_hopper_kernels();
 
 // All throw Error: RESOURCE_EXHAUSTED without memory, INTERNAL naming what the device said otherwise.
 Stream create_stream();

@@ -130,11 +130,12 @@ struct AdamArguments {
 
 void queue_adam(const AdamArguments& arguments, runtime::Stream stream);
 
-/// Neighbouring keys that the same queries may see.
+/// Neighbouring keys that the same queries may see. What they get comes in parts, each from some of those queries, which
+/// are added in order.
 struct KeyTile {
   int64_t row;
   int32_t count, offset;  ///< of the first key behind the position that its visits name
-  int32_t first_visit, visit_count;
+  int32_t first_part, part_count;
 };
 
 /// Queries of one segment that may see a tile's keys.
@@ -144,11 +145,18 @@ struct KeyVisit {
   int32_t key_position;
 };
 
+/// What some visits give a tile of keys.
+struct KeyPart {
+  int32_t tile, first_visit, visit_count;
+};
+
 struct AttentionGradientArguments {
   Global<const QueryTile> tiles;
   Global<const DeviceSpan> spans;
   Global<const KeyTile> key_tiles;
   Global<const KeyVisit> visits;
+  Global<const KeyPart> parts;
+  Global<float> part_sums;  ///< (parts, H, dk and dv, keys of a tile, D)
   Global<const float> q, k, v, dout;
   Global<float> dq, dk, dv;
   Global<float>
@@ -165,7 +173,7 @@ __device__ __host__ inline constexpr int gradient_tile(int64_t head_dim) {
 
 /// dq, and `softmax`, by tiles of queries.
 void queue_query_gradient(const AttentionGradientArguments& arguments, runtime::Stream stream);
-/// dk and dv, added to, by tiles of keys.
+/// dk and dv, added to, by parts of tiles of keys.
 void queue_key_gradient(const AttentionGradientArguments& arguments, runtime::Stream stream);
 
 }  // namespace dmoerm::cuda

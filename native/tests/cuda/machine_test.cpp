@@ -213,6 +213,98 @@ void test_matrices() {
     }
 }
 
+/// What a kernel that multiplies tiles as they come may forget.
+struct Forgotten {
+  bool publish = false, full = false, empty = false, handing_over = false, products = false,
+       last_products = false, bytes = false;
+};
+
+constexpr int kTiles = 5, kTileSize = 64 * 128;  // of 64 rows, more of them than stages
+
+/// out (64,64) = x w^T: a warpgroup multiplies tiles that one more warp has brought, two at a time.
+void multiply_tiles(const Global<float>& out, const Global<const uint8_t>& x,
+                    const Global<const uint8_t>& w, const Forgotten& forgotten) {
+  const Shared<uint8_t> memory(0, 4 * kTileSize);
+  const PhaseBarriers barriers(4 * kTileSize, 4);  // two full ones, two empty ones
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 4; ++i) barriers.initialise(i, i < 2 ? 1 : 4);
+    if (!forgotten.publish) barriers.publish();
+  }
+  __syncthreads();
+  const int lane = threadIdx.x % 32;
+  if (threadIdx.x >= 128) {
+    for (int tile = 0; lane == 0 && tile < kTiles; ++tile) {
+      const int stage = tile % 2;
+      if (tile >= 2 && !forgotten.empty) barriers.wait(2 + stage, (tile / 2 - 1) % 2);
+      barriers.expect(stage, (forgotten.bytes ? 3 : 2) * kTileSize);
+      barriers.copy(stage, memory, stage * 2 * kTileSize, x, tile * kTileSize, kTileSize);
+      barriers.copy(stage, memory, (stage * 2 + 1) * kTileSize, w, tile * kTileSize, kTileSize);
+    }
+    return;
+  }
+  float sums[32] = {};
+  for (int tile = 0; tile < kTiles; ++tile) {
+    const int stage = tile % 2;
+    if (!forgotten.full) barriers.wait(stage, tile / 2 % 2);
+    if (!forgotten.handing_over) open_products();
+    for (int slice = 0; slice < 4; ++slice)
+      multiply_add_tiles<64>(sums, memory, stage * 2 * kTileSize, slice,
+                             (stage * 2 + 1) * kTileSize, slice);
+    close_products();
+    if (!forgotten.products) wait_products<0>();
+    if (lane == 0) barriers.arrive(2 + stage);
+  }
+  if (!forgotten.last_products) wait_products<0>();
+  const int row = static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4;
+  for (int i = 0; i < 32; ++i)
+    out.store((row + i / 2 % 2 * 8) * 64 + i / 4 * 8 + lane % 4 * 2 + i % 2, sums[i]);
+}
+
+void test_tiles() {
+  constexpr int kWidth = kTiles * 64;  // elements of a row
+  const std::vector<float> numbers = test::random(2 * 64 * kWidth, 4);
+  std::vector<uint16_t> packed(numbers.size());  // x, then w
+  for (int i = 0; i < 2 * 64 * kWidth; ++i) {
+    const int of = i / (64 * kWidth), row = i / kWidth % 64, column = i % kWidth;
+    const int chunk = column % 64 / 8 ^ row % 8;
+    packed[of * 64 * kWidth + (column / 64 * 64 + row) * 64 + chunk * 8 + column % 8] =
+        to_bf16(numbers[i]);
+  }
+  const Device<uint16_t> rows(packed);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(rows.array().data);
+  const Device<float> out(std::vector<float>(64 * 64));
+  const auto run = [&](const Forgotten& forgotten) {
+    return fault_of({{1, 1, 1}, 160, 4 * kTileSize + 32}, [&] {
+      multiply_tiles(out.array(), {bytes, 64 * kWidth * 2},
+                     {bytes + 64 * kWidth * 2, 64 * kWidth * 2}, forgotten);
+    });
+  };
+  require(run({}).empty(), "a fault");
+  for (int m = 0; m < 64; ++m)
+    for (int n = 0; n < 64; ++n) {
+      double want = 0;
+      for (int k = 0; k < kWidth; ++k)
+        want += static_cast<double>(from_bf16(to_bf16(numbers[m * kWidth + k]))) *
+                from_bf16(to_bf16(numbers[(64 + n) * kWidth + k]));
+      test::require_close(out[m * 64 + n], want, 10, 1e-5, "sum");
+    }
+  Forgotten one;
+  const auto without = [&](bool Forgotten::* what, const std::string& part) {
+    one = {};
+    one.*what = true;
+    require_fault(run(one), part);
+  };
+  without(&Forgotten::publish, "not known to all");
+  without(&Forgotten::full, "nobody has waited for");
+  without(&Forgotten::empty, "a race");
+  without(&Forgotten::handing_over, "handed over");
+  without(&Forgotten::products, "products still read");
+  without(&Forgotten::bytes, "never come");
+  one = {};
+  one.products = one.last_products = one.empty = true;
+  require(!run(one).empty(), "products that nobody waits for are not seen");
+}
+
 }  // namespace
 
 int main() {
@@ -225,5 +317,6 @@ int main() {
   test::test("divergence is seen", test_divergence);
   test::test("asynchronous copies", test_copies);
   test::test("ldmatrix and mma", test_matrices);
+  test::test("tiles that come while others are multiplied", test_tiles);
   return test::finish();
 }

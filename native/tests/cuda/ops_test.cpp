@@ -227,6 +227,13 @@ void test_products() {
       }
       test::test(name_of(c), [&] { product_matches(c); });
     }
+  // Every width of Hopper's tiles, more of them than there are stages; groups whose panels do not make pairs.
+  for (const bool gated : {false, true})
+    for (const int64_t N : {50, 128, 256}) {
+      const ProductCase c{205,    N,    650,   WeightType::kBF16, gated,       true,
+                          !gated, true, false, {40, 0, 70},       {130, 3, 72}};
+      test::test(name_of(c) + ", many tiles", [&] { product_matches(c); });
+    }
   for (const WeightType type : {WeightType::kF32, WeightType::kBF16, WeightType::kInt8})
     for (const bool gated : {false, true}) {
       const ProductCase c{70,    50,   90,    type,       gated,      true,

@@ -31,6 +31,10 @@ struct alignas(16) float4 {
   float x, y, z, w;
 };
 
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+
 namespace dmoerm::cuda::emulated {
 
 inline Index thread_index() { return {Machine::instance().thread(), 0, 0}; }
@@ -41,12 +45,13 @@ inline Index block_size() { return {Machine::instance().threads(), 1, 1}; }
 inline void __syncthreads() { dmoerm::cuda::emulated::Machine::instance().barrier(); }
 inline void __syncwarp() { dmoerm::cuda::emulated::Machine::instance().order_warp(); }
 
-inline float __shfl_xor_sync(unsigned, float value, int mask) {
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
   using namespace dmoerm::cuda::emulated;
   struct Operand {
-    float value, result;
+    T value, result;
     int mask;
-  } mine{value, 0, mask};
+  } mine{value, T{}, mask};
   Machine::instance().meet("__shfl_xor_sync", &mine, [](const std::array<void*, kWarp>& all) {
     for (int i = 0; i < kWarp; ++i) {
       auto* lane = static_cast<Operand*>(all[i]);
@@ -175,6 +180,10 @@ inline float from_bf16(uint16_t value) {
   std::memcpy(&result, &bits, 4);
   return result;
 }
+
+/// The device's are a little less exact.
+inline float fast_exp2(float x) { return std::exp2(x); }
+inline float fast_divide(float x, float y) { return x / y; }
 
 /// Copies 16 bytes to shared memory, or zeros; there after `wait_copies` and a barrier.
 inline void copy_async(const Shared<uint8_t>& to, int64_t at, const Global<const uint8_t>& from,
@@ -316,6 +325,114 @@ inline void multiply_add(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t
       for (int i = 0; i < 4; ++i)
         for (int k = 0; k < 32; ++k)
           operand->d[i] += A[lane / 4 + i / 2 * 8][k] * B[lane % 4 * 2 + i % 2][k];
+    }
+  });
+}
+
+// ---- Hopper's ----
+
+/// As in the CUDA version.
+class PhaseBarriers {
+ public:
+  PhaseBarriers(int64_t offset, int count) : data_(offset, count) {}
+
+  void initialise(int i, int arrivals) const {
+    emulated::Machine::instance().make_barrier(at(i), arrivals);
+  }
+  static void publish() { emulated::Machine::instance().publish_barriers(); }
+  void arrive(int i) const { emulated::Machine::instance().arrive(at(i), 0); }
+  void expect(int i, int bytes) const { emulated::Machine::instance().arrive(at(i), bytes); }
+  void wait(int i, int parity) const {
+    emulated::Machine::instance().wait_phase(at(i), static_cast<uint32_t>(parity));
+  }
+  void copy(int i, const Shared<uint8_t>& to, int to_at, const Global<const uint8_t>& from,
+            int64_t offset, int bytes) const {
+    from.check(offset, bytes);
+    emulated::Machine::instance().copy_bulk(to.at(to_at, bytes, 16), from.data + offset, bytes,
+                                            at(i));
+  }
+
+ private:
+  const uint8_t* at(int i) const { return data_.at(i, 1, 8); }
+
+  Shared<uint64_t> data_;
+};
+
+namespace emulated {
+
+/// `what` once for a warp whose lanes all call this.
+template <class What>
+void as_warp(const char* operation, What what) {
+  Machine::instance().meet(operation, nullptr, [&](const std::array<void*, kWarp>&) { what(); });
+}
+
+}  // namespace emulated
+
+/// What all lanes of a warp have; here it is looked whether they do.
+inline int warp_uniform(int value) {
+  using namespace emulated;
+  Machine::instance().meet("warp_uniform", &value, [](const std::array<void*, kWarp>& all) {
+    for (const void* lane : all)
+      if (*static_cast<const int*>(lane) != *static_cast<const int*>(all[0]))
+        Machine::instance().fault("lanes differ in what is said to be the same for all");
+  });
+  return value;
+}
+
+inline void open_products() {
+  emulated::as_warp("wgmma.fence", [] { emulated::Machine::instance().open_products(); });
+}
+
+inline void close_products() {
+  emulated::as_warp("wgmma.commit_group", [] { emulated::Machine::instance().close_products(); });
+}
+
+template <int kPending>
+inline void wait_products() {
+  emulated::as_warp("wgmma.wait_group",
+                    [] { emulated::Machine::instance().wait_products(kPending); });
+}
+
+/// d (64, kColumns) += x (64, 16) w (kColumns, 16)^T of a warpgroup, a warp of which has 16 rows, as PTX's
+/// wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 has it of tiles with a swizzle of 128 bytes. Done at once: that sums
+/// are not touched while it runs is not seen. Products are added as `multiply_add` adds them.
+template <int kColumns>
+void multiply_add_tiles(float (&d)[kColumns / 2], const Shared<uint8_t>& memory, int x, int x_slice,
+                        int w, int w_slice) {
+  using namespace emulated;
+  struct Operand {
+    float* d;
+    const uint8_t *x, *w;
+    int x_slice, w_slice;
+  } mine{d, memory.at(x, 64 * 128, 1024), memory.at(w, kColumns * 128, 1024), x_slice, w_slice};
+  Machine::instance().meet("wgmma", &mine, [](const std::array<void*, kWarp>& all) {
+    Machine& machine = Machine::instance();
+    const auto* first = static_cast<Operand*>(all[0]);
+    const int own = static_cast<int>(machine.thread()) / kWarp % 4 * 16;
+    machine.begin_product();
+    if (first->x_slice < 0 || first->x_slice > 3 || first->w_slice < 0 || first->w_slice > 3)
+      machine.fault("a product beyond its tile's bytes");
+    static float A[16][16], B[kColumns][16];
+    const auto read = [&](float* to, const uint8_t* tile, int row, int slice) {
+      for (int half = 0; half < 2; ++half) {
+        const uint8_t* from = tile + row * 128 + ((slice * 2 + half) ^ (row % 8)) * 16;
+        machine.product_reads(from, 16);
+        for (int i = 0; i < 8; ++i) {
+          uint16_t value;
+          std::memcpy(&value, from + 2 * i, 2);
+          to[half * 8 + i] = from_bf16(value);
+        }
+      }
+    };
+    for (int r = 0; r < 16; ++r) read(A[r], first->x, own + r, first->x_slice);
+    for (int c = 0; c < kColumns; ++c) read(B[c], first->w, c, first->w_slice);
+    for (int lane = 0; lane < kWarp; ++lane) {
+      float* sums = static_cast<Operand*>(all[lane])->d;
+      for (int i = 0; i < kColumns / 2; ++i) {
+        const float* a = A[lane / 4 + i / 2 % 2 * 8];
+        const float* b = B[i / 4 * 8 + lane % 4 * 2 + i % 2];
+        for (int k = 0; k < 16; ++k) sums[i] += a[k] * b[k];
+      }
     }
   });
 }

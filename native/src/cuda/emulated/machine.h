@@ -6,7 +6,9 @@
 // the next, so that what the source does not order comes in different orders. Each access to memory is checked:
 // - inside its array, and aligned;
 // - shared memory: written in this block before it is read, and ordered by a barrier between different threads;
-// - device memory: written before it is read, and not by another block of the same launch.
+// - device memory: written before it is read, and not by another block of the same launch;
+// - tiles that products of a warpgroup read: their copy is done, the warp has waited for the phase that says so, and nothing
+//   is copied over them before the warp has waited for the products and arrived at a barrier.
 // The first fault ends the launch.
 
 #include <array>
@@ -38,12 +40,41 @@ struct Grid {
 };
 
 /// What a thread waits for.
-enum class Wait { kNothing, kBarrier, kWarp, kDone };
+enum class Wait { kNothing, kBarrier, kWarp, kPhase, kDone };
 
 /// 16 bytes on their way from device memory to shared memory.
 struct AsyncCopy {
   uint32_t to = 0;  ///< offset in shared memory
   std::array<uint8_t, 16> bytes{};
+};
+
+/// A tile on its way to shared memory, or there.
+struct BulkCopy {
+  uint32_t to = 0;  ///< offset in shared memory
+  uint32_t bytes = 0;
+  const uint8_t* from = nullptr;
+  uint32_t barrier = 0, phase = 0;  ///< that ends when it is there
+  bool done = false;
+  std::array<int, 32> readers{};  ///< products under way, by warp
+};
+
+/// A barrier in shared memory that counts arrivals and bytes.
+struct PhaseBarrier {
+  int arrivals = 0, arrived = 0;
+  int64_t bytes = 0;  ///< announced and not there yet
+  uint32_t phase = 0;
+  uint32_t maker = 0, epoch = 0;
+  bool published = false;
+};
+
+/// Products of a warp, in groups; each names the copies that it reads.
+struct Products {
+  using Reads = std::vector<uint32_t>;
+  bool is_open = false;
+  Reads open;
+  std::vector<Reads> closed;  ///< oldest first
+  Reads waited_for;           ///< and not told to those who copy
+  uint64_t count = 0;
 };
 
 struct Thread {
@@ -54,6 +85,13 @@ struct Thread {
   void* operand = nullptr;
   std::vector<std::vector<AsyncCopy>> groups;  ///< committed copies, oldest first
   std::vector<AsyncCopy> open;                 ///< copies since the last commit
+  uint32_t barrier = 0, parity = 0;            ///< of the phase that it waits for
+  std::map<uint32_t, uint32_t> ended;          ///< phases that it knows to have ended, by barrier
+};
+
+/// Shared memory, aligned as tiles must be.
+struct alignas(1024) SharedBytes {
+  std::array<uint64_t, 128> words;
 };
 
 /// Who touched two bytes of shared memory last. Epochs count barriers; those of blocks never repeat.
@@ -131,12 +169,35 @@ class Machine {
   void commit_copies();
   void wait_copies(size_t most_pending);
 
+  // Barriers by their offset in shared memory.
+  void make_barrier(const uint8_t* at, int arrivals);
+  void publish_barriers();
+  /// Arrives at a barrier, and announces bytes of copies.
+  void arrive(const uint8_t* at, int64_t bytes);
+  void wait_phase(const uint8_t* at, uint32_t parity);
+  void copy_bulk(uint8_t* to, const uint8_t* from, int64_t bytes, const uint8_t* barrier);
+
+  // By a warp, once for all its lanes.
+  void open_products();
+  void close_products();
+  void wait_products(size_t most_pending);
+  /// The warp reads part of a tile's row.
+  void product_reads(const uint8_t* at, int64_t bytes);
+  /// The warp begins another product.
+  void begin_product();
+
   /// Ends the launch.
   [[noreturn]] void fault(const std::string& what);
 
  private:
   void run_block();
   bool run_warp(uint32_t warp);
+  void check_products();
+  uint32_t offset_of(const uint8_t* at) const;
+  PhaseBarrier& barrier_at(const uint8_t* at);
+  bool has_ended(uint32_t barrier, uint32_t parity) const;
+  bool bring_copy(uint32_t barrier);
+  void end_phase(PhaseBarrier& barrier);
   void pause(Wait wait);
   const Allocation* find(const void* at, int64_t bytes);
   bool ordered_write(const SharedTrace& trace, uint32_t thread) const;
@@ -162,8 +223,12 @@ class Machine {
   std::string fault_;
   uint32_t epoch_ = 1;
   std::vector<uint32_t> warp_epochs_;
-  std::vector<int> arrived_;      ///< lanes that wait for their warp, by warp
-  std::vector<uint64_t> shared_;  ///< 8-byte aligned storage
+  std::vector<int> arrived_;  ///< lanes that wait for their warp, by warp
+  std::map<uint32_t, PhaseBarrier> barriers_;
+  std::map<uint32_t, BulkCopy> copies_;  ///< by number
+  uint32_t next_copy_ = 0;
+  std::vector<Products> products_;  ///< by warp
+  std::vector<SharedBytes> shared_;
   std::vector<SharedTrace> traces_;
   uint32_t block_began_ = 0;  ///< epoch
 };

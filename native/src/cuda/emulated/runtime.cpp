@@ -2,6 +2,7 @@
 
 #include "cuda/runtime.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "dmoerm/error.h"
@@ -16,7 +17,15 @@ emulated::Machine& machine() { return emulated::Machine::instance(); }
 
 int device_count() { return 1; }
 
-Properties properties() { return {"emulated", 8, 0, 1, int64_t{1} << 30}; }
+Properties properties() {
+  return {"emulated", runs_hopper_kernels() ? 9 : 8, 0, 1, int64_t{1} << 30};
+}
+
+// Every engine of a process is on the one or the other.
+bool runs_hopper_kernels() {
+  static const bool runs = std::getenv("DMOERM_EMULATE_AMPERE") == nullptr;
+  return runs;
+}
 
 Stream create_stream() { return nullptr; }
 void destroy_stream(Stream) {}
