@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { buildAround, compileKernels, findCompiler, FOLDER, gpuEnvironment, gpus } from './cuda/gpu.mjs';
 import { judge, readAssembler } from './cuda/kernels.mjs';
-import { emulatedEnvironment, engineSpecs, gpuSpecs } from './cuda/specs.mjs';
+import { BEFORE_HOPPER, emulatedEnvironment, engineSpecs, gpuSpecs } from './cuda/specs.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -16,22 +16,30 @@ const count = (good, bad) => {
 const check = (ok) => count(ok ? 1 : 0, ok ? 0 : 1);
 
 const launches = new Map();
-for (const name of ['machine', 'ops', 'gradients']) {
-  const { ok, stdout } = step(`emulated GPU: ${name}`, `${ROOT}/native/build/cuda_${name}_test`, [
-    '--launches',
-  ]);
+for (const [name, label, env] of [
+  ['machine', 'machine', {}],
+  ['ops', 'ops', {}],
+  ['ops', 'ops before Hopper', BEFORE_HOPPER],
+  ['gradients', 'gradients', {}],
+]) {
+  const program = `${ROOT}/native/build/cuda_${name}_test`;
+  const { ok, stdout } = step(`emulated GPU: ${label}`, program, ['--launches'], {
+    env: { ...process.env, ...env },
+  });
   const [, good, bad] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? ['', 0, 1];
   count(Number(good), Math.max(Number(bad), ok ? 0 : 1));
   for (const [, kernel, threads, bytes] of stdout.matchAll(/^launch\t(.+)\t(\d+)\t(\d+)$/gm))
     launches.set(kernel, { threads: Number(threads), sharedBytes: Number(bytes) });
 }
-for (const [label, pattern, ...specs] of [
-  ['goldens', '', 'src/goldens.spec.ts'],
-  ['generation, boundary', '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
-  ['batch invariance', '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
-  ['training', '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
+for (const [label, env, pattern, ...specs] of [
+  ['goldens', {}, '', 'src/goldens.spec.ts'],
+  ['goldens before Hopper', BEFORE_HOPPER, 'bf16', 'src/goldens.spec.ts'],
+  ['generation, boundary', {}, '', 'src/generation.spec.ts', 'src/boundary.spec.ts'],
+  ['batch invariance', {}, '(f32|bf16|int8) weights', 'src/invariance.spec.ts'],
+  ['training', {}, '^(?!.* on (reference|avx2)$)', 'src/gradients.spec.ts', 'src/trainer.spec.ts'],
 ]) {
-  const run = gpuSpecs(`engine on an emulated GPU: ${label}`, emulatedEnvironment(), pattern, ...specs);
+  const environment = { ...emulatedEnvironment(), ...env };
+  const run = gpuSpecs(`engine on an emulated GPU: ${label}`, environment, pattern, ...specs);
   count(run.passed, run.failed);
 }
 

@@ -1,7 +1,7 @@
 // `npm test`: builds what is missing, runs everything, ends with a line `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { emulatedEnvironment, gpuSpecs } from './cuda/specs.mjs';
+import { BEFORE_HOPPER, emulatedEnvironment, gpuSpecs } from './cuda/specs.mjs';
 import { build, ROOT, step } from './steps.mjs';
 
 build();
@@ -38,9 +38,11 @@ for (const [name, command, ...args] of [
     `${built}/${one}_test`,
   ]),
   ...['machine', 'ops', 'gradients'].map((one) => [`cuda ${one}`, `${built}/cuda_${one}_test`]),
+  ['cuda ops before Hopper', `${built}/cuda_ops_test`],
   ['object code', 'node', `${ROOT}/native/tests/object_code/object_code.mjs`, built],
 ]) {
-  const { ok, stdout } = step(`native ${name}`, command, args);
+  const env = { ...process.env, ...(name.endsWith('before Hopper') ? BEFORE_HOPPER : {}) };
+  const { ok, stdout } = step(`native ${name}`, command, args, { env });
   const [last, good, bad] = /(\d+) passed, (\d+) failed\s*$/.exec(stdout) ?? ['', 0, 1];
   process.stdout.write(stdout.slice(0, stdout.length - last.length)); // what ran, and what did not and why
   passed += Number(good);

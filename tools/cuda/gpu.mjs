@@ -39,7 +39,7 @@ export function compileKernels(compiler) {
   if (!configured.ok) return null;
   // The folder of the objects has to be made again too.
   spawnSync('cmake', ['-S', `${ROOT}/native`, '-B', FOLDER]);
-  const built = step('compiling for sm_80, 86, 89, 90 and PTX', 'cmake', [
+  const built = step('compiling for sm_80, 86, 89, 90a and PTX', 'cmake', [
     ...['--build', FOLDER, '--parallel', '2', '--target', 'dmoerm_cuda'],
   ]);
   return built.ok ? built.stdout + built.stderr : null;

@@ -1,6 +1,6 @@
 // What the assembler says that each kernel takes, the occupancy that follows, and the limits that hold.
 
-/** By what a launch calls itself: the kernel's symbol, and limits: registers, and resident warps of an SM's. */
+/** By what a launch calls itself: the kernel's symbol, and limits: registers, and resident warps of an SM's; `only` one architecture's. */
 export const KERNELS = {
   'linear bf16': { symbol: 'product_kernel<(Element)1, (Kind)0>', registers: 128, occupancy: 0.16 },
   'gated bf16': { symbol: 'product_kernel<(Element)1, (Kind)1>', registers: 128, occupancy: 0.16 },
@@ -14,9 +14,37 @@ export const KERNELS = {
   'attention 64': { symbol: 'attention_kernel<2>', registers: 128, occupancy: 0.25 },
   'attention 128': { symbol: 'attention_kernel<4>', registers: 168, occupancy: 0.15 },
   'attention 256': { symbol: 'attention_kernel<8>', registers: 255, occupancy: 0.06 },
-  'attention bf16 64': { symbol: 'tensor_attention_kernel<64, 64>', registers: 128, occupancy: 0.2 },
-  'attention bf16 128': { symbol: 'tensor_attention_kernel<128, 64>', registers: 168, occupancy: 0.08 },
-  'attention bf16 256': { symbol: 'tensor_attention_kernel<256, 32>', registers: 224, occupancy: 0.08 },
+  'attention bf16 64': { symbol: 'tensor_attention_kernel<64, 64, true>', registers: 152, occupancy: 0.15 },
+  'attention bf16 below 64': {
+    symbol: 'tensor_attention_kernel<64, 64, false>',
+    registers: 152,
+    occupancy: 0.15,
+  },
+  'attention bf16 128': { symbol: 'tensor_attention_kernel<128, 64, true>', registers: 224, occupancy: 0.08 },
+  'attention bf16 below 128': {
+    symbol: 'tensor_attention_kernel<128, 64, false>',
+    registers: 224,
+    occupancy: 0.08,
+  },
+  'attention bf16 256': { symbol: 'tensor_attention_kernel<256, 16, true>', registers: 255, occupancy: 0.08 },
+  'attention bf16 below 256': {
+    symbol: 'tensor_attention_kernel<256, 16, false>',
+    registers: 255,
+    occupancy: 0.08,
+  },
+  pack_keys: { symbol: 'pack_keys_kernel', registers: 40, occupancy: 0.7 },
+  ...Object.fromEntries(
+    [
+      ['linear 256', '256, false', 168, 0.14],
+      ['linear 128', '128, false', 104, 0.28],
+      ['linear 64', '64, false', 72, 0.28],
+      ['gated 256', '256, true', 168, 0.14],
+      ['gated 128', '128, true', 104, 0.28],
+    ].map(([name, types, registers, occupancy]) => [
+      `hopper ${name}`,
+      { symbol: `hopper_product_kernel<${types}>`, registers, occupancy, only: 'sm_90a' },
+    ]),
+  ),
   rms_norm: { symbol: 'rms_norm_kernel', registers: 40, occupancy: 0.7 },
   'pack_rows f32': { symbol: 'pack_rows_kernel<(Element)0>', registers: 40, occupancy: 0.7 },
   'pack_rows bf16': { symbol: 'pack_rows_kernel<(Element)1>', registers: 40, occupancy: 0.7 },
@@ -30,10 +58,11 @@ export const KERNELS = {
   'query gradient 64': { symbol: 'query_gradient_kernel<2>', registers: 128, occupancy: 0.2 },
   'query gradient 128': { symbol: 'query_gradient_kernel<4>', registers: 168, occupancy: 0.08 },
   'query gradient 256': { symbol: 'query_gradient_kernel<8>', registers: 168, occupancy: 0.08 },
-  'key gradient 32': { symbol: 'key_gradient_kernel<1>', registers: 128, occupancy: 0.25 },
-  'key gradient 64': { symbol: 'key_gradient_kernel<2>', registers: 128, occupancy: 0.15 },
-  'key gradient 128': { symbol: 'key_gradient_kernel<4>', registers: 168, occupancy: 0.08 },
-  'key gradient 256': { symbol: 'key_gradient_kernel<8>', registers: 168, occupancy: 0.08 },
+  'key gradient 32': { symbol: 'key_gradient_kernel<1>', registers: 184, occupancy: 0.25 },
+  'key gradient 64': { symbol: 'key_gradient_kernel<2>', registers: 184, occupancy: 0.15 },
+  'key gradient 128': { symbol: 'key_gradient_kernel<4>', registers: 184, occupancy: 0.08 },
+  'key gradient 256': { symbol: 'key_gradient_kernel<8>', registers: 184, occupancy: 0.08 },
+  'add parts': { symbol: 'add_parts_kernel', registers: 40, occupancy: 0.7 },
   'norm gradient': { symbol: 'norm_gradient_kernel', registers: 40, occupancy: 0.7 },
   'gated rows': { symbol: 'gated_rows_kernel', registers: 40, occupancy: 0.7 },
   'gated gradient': { symbol: 'gated_gradient_kernel', registers: 40, occupancy: 0.7 },
@@ -60,7 +89,7 @@ const PROCESSORS = {
   sm_80: { registers: 65536, warps: 64, blocks: 32, shared: 164 << 10, perBlock: 163 << 10 },
   sm_86: { registers: 65536, warps: 48, blocks: 16, shared: 100 << 10, perBlock: 99 << 10 },
   sm_89: { registers: 65536, warps: 48, blocks: 24, shared: 100 << 10, perBlock: 99 << 10 },
-  sm_90: { registers: 65536, warps: 64, blocks: 32, shared: 228 << 10, perBlock: 227 << 10 },
+  sm_90a: { registers: 65536, warps: 64, blocks: 32, shared: 228 << 10, perBlock: 227 << 10 },
 };
 
 /**
@@ -70,7 +99,7 @@ const PROCESSORS = {
 export function readAssembler(text) {
   const found = [];
   for (const line of text.split('\n')) {
-    const entry = /Compiling entry function '(.+)' for '(sm_\d+)'/.exec(line);
+    const entry = /Compiling entry function '(.+)' for '(sm_\d+a?)'/.exec(line);
     if (entry) {
       const symbol = entry[1]
         .replace(/\(anonymous namespace\)::|dmoerm::cuda::|^void /g, '')
@@ -113,7 +142,7 @@ export function judge(assembled, launches) {
   for (const [name, limits] of Object.entries(KERNELS)) {
     const launch = launches.get(name);
     if (!launch) wrong.push(`${name}: no test launches it`);
-    for (const architecture of Object.keys(PROCESSORS)) {
+    for (const architecture of limits.only === undefined ? Object.keys(PROCESSORS) : [limits.only]) {
       const kernel = assembled.find(
         (one) => one.symbol === limits.symbol && one.architecture === architecture,
       );

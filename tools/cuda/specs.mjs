@@ -1,6 +1,9 @@
 // The engine's own specs on another addon than the one that `npm run build` makes.
 import { ROOT, step } from '../steps.mjs';
 
+/** In this environment the emulated GPU, a Hopper, is one before it. */
+export const BEFORE_HOPPER = { DMOERM_EMULATE_AMPERE: '1' };
+
 /** The environment in which Node loads the addon's twin, whose CUDA back end is an emulated GPU. */
 export function emulatedEnvironment() {
   return { ...process.env, '@DMOERM/NATIVE_PREBUILD': `${ROOT}/native/build/emulated` };

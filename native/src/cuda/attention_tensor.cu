@@ -13,8 +13,9 @@ constexpr int kThreads = 128;
 constexpr int kWarpRows = 16;  // of a tile; a tensor-core product's height
 constexpr float kLog2E = 1.44269504f;
 
-/// Shared memory: queries, then two stages of keys and values, as bfloat16, and of the keys' rows. Rows lie an odd multiple of 16 bytes apart, so
-/// that the eight that ldmatrix reads meet different banks.
+/// Shared memory: two stages of keys and values as bfloat16, then those of the keys' rows. Queries lie where the second stage
+/// comes later, until each warp has its own in registers. Rows lie an odd multiple of 16 bytes apart, so that the eight
+/// that ldmatrix reads meet different banks.
 template <int kKeys>
 struct Layout {
   int width;   ///< of a head, padded
@@ -22,11 +23,13 @@ struct Layout {
 
   __device__ __host__ explicit Layout(int head_dim)
       : width(padded_head(head_dim)), stride(width * 2 + 16) {}
-  __device__ __host__ int keys(int stage) const {
-    return (kTensorRows + 2 * stage * kKeys) * stride;
-  }
+  __device__ __host__ int keys(int stage) const { return 2 * stage * kKeys * stride; }
   __device__ __host__ int values(int stage) const { return keys(stage) + kKeys * stride; }
-  __device__ __host__ int rows() const { return keys(2); }
+  __device__ __host__ int queries() const { return keys(1); }
+  __device__ __host__ int rows() const {
+    constexpr int kBehind = 2 * kKeys > kTensorRows ? 2 * kKeys : kTensorRows;
+    return queries() + kBehind * stride;
+  }
   __device__ __host__ int bytes() const { return rows() + 2 * kKeys * 4; }
 };
 
@@ -89,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const Layout<kKeys> layout(a.head_dim);
   const Shared<uint8_t> memory(0, layout.rows());
-  const Shared<uint32_t> words(0, layout.keys(0) / 4);
+  const Shared<uint32_t> words(0, layout.rows() / 4);
   const int seen = a.window > 0 && tile.position + 1 > a.window ? tile.position + 1 - a.window : 0;
   const int begin = seen / kKeys * kKeys;
   const int end = tile.position + tile.count;  // after the last key that any query sees
@@ -107,7 +110,7 @@ __global__ void __launch_bounds__(kThreads)
     if (row < row_count && c < a.head_dim)
       pair = a.q.template load_as<float2>(
           ((tile.row + row / group) * a.heads + kv_head * group + row % group) * a.head_dim + c);
-    words.store((row * layout.stride + c * 2) / 4, packed_pair(pair.x, pair.y));
+    words.store((layout.queries() + row * layout.stride + c * 2) / 4, packed_pair(pair.x, pair.y));
   }
 
   // This lane's two rows of the tile, and their queries' positions.
@@ -128,8 +131,9 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int d = 0; d < kWidest / 16; ++d)
     if (kWhole || d * 16 < layout.width)
-      load_matrices(queries[d], memory,
-                    (first_row + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
+      load_matrices(
+          queries[d], memory,
+          layout.queries() + (first_row + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
 
   const float scale = a.scale * kLog2E;
   for (int first = begin; first < end; first += kKeys) {
@@ -264,13 +268,14 @@ __global__ void __launch_bounds__(kPackThreads)
 }
 
 template <int kWidest, int kKeys>
-void launch_attention(const char* name, const AttentionArguments& a, runtime::Stream stream) {
+void launch_attention(const char* name, const char* narrower, const AttentionArguments& a,
+                      runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.tile_count), static_cast<uint32_t>(a.kv_heads), kThreads,
                   Layout<kKeys>(a.head_dim).bytes()};
   if (a.head_dim == kWidest)
     launch(name, tensor_attention_kernel<kWidest, kKeys, true>, grid, a, stream);
   else
-    launch(name, tensor_attention_kernel<kWidest, kKeys, false>, grid, a, stream);
+    launch(narrower, tensor_attention_kernel<kWidest, kKeys, false>, grid, a, stream);
 }
 
 }  // namespace
@@ -284,11 +289,11 @@ void queue_pack_keys(const PackKeysArguments& a, runtime::Stream stream) {
 
 void queue_tensor_attention(const AttentionArguments& a, runtime::Stream stream) {
   if (a.head_dim <= 64)
-    launch_attention<64, 64>("attention bf16 64", a, stream);
+    launch_attention<64, 64>("attention bf16 64", "attention bf16 below 64", a, stream);
   else if (a.head_dim <= 128)
-    launch_attention<128, 64>("attention bf16 128", a, stream);
+    launch_attention<128, 64>("attention bf16 128", "attention bf16 below 128", a, stream);
   else
-    launch_attention<256, 16>("attention bf16 256", a, stream);
+    launch_attention<256, 16>("attention bf16 256", "attention bf16 below 256", a, stream);
 }
 
 }  // namespace dmoerm::cuda
