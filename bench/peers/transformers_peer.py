@@ -92,7 +92,7 @@ def learners(model: str, source: str, adapters: dict[str, dict[str, Any]]) -> di
         adapted.add_adapter(name, peft.LoraConfig(**adapters[name]))
     models[model] = adapted.to(base.dtype).train()
     width = base.config.hidden_size
-    heads[model] = {name: torch.randn(width, requires_grad=True) for name in names}
+    heads[model] = {name: torch.randn(width, device=DEVICE, requires_grad=True) for name in names}
     optimizers[model] = {}
     for name in names:
         adapted.set_adapter(name)
@@ -102,7 +102,7 @@ def learners(model: str, source: str, adapters: dict[str, dict[str, Any]]) -> di
 
 
 def learn(model: str, adapters: list[str], first: list[list[int]], second: list[list[int]]) -> dict[str, Any]:
-    ids = torch.tensor([*first, *second])
+    ids = torch.tensor([*first, *second], device=DEVICE)
     start = time.perf_counter()
     for name in adapters:
         models[model].set_adapter(name)
@@ -112,6 +112,8 @@ def learn(model: str, adapters: list[str], first: list[list[int]], second: list[
         torch.nn.functional.softplus(worse - better).mean().backward()
         optimizers[model][name].step()
         optimizers[model][name].zero_grad()
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
     return {"seconds": time.perf_counter() - start}
 
 

@@ -58,38 +58,6 @@ __global__ void tensor_peak(float* out) {
   out[blockIdx.x * kPeakThreads + threadIdx.x] = total;
 }
 
-constexpr int kGroups = 2, kPeakColumns = 256, kTileSteps = 1024;
-constexpr int kPeakShared = (kGroups * 64 + kPeakColumns) * 128;
-
-/// Hopper's products of tiles that lie in shared memory, of whatever lies there.
-__global__ void __launch_bounds__(kGroups * 128) tile_peak(float* out) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  const cuda::Shared<uint8_t> memory(0, kPeakShared);
-  for (int i = threadIdx.x; i < kPeakShared; i += blockDim.x)
-    memory.store(i, static_cast<uint8_t>(i * 31 % 61));  // finite, and not zeros
-  asm volatile("fence.proxy.async;\n" ::: "memory");
-  __syncthreads();
-  float sums[kPeakColumns / 2];
-#pragma unroll
-  for (float& sum : sums) sum = 0.0f;
-  const int x = cuda::warp_uniform(threadIdx.x / 128) * 64 * 128, w = kGroups * 64 * 128;
-#pragma unroll 1
-  for (int step = 0; step < kTileSteps; ++step) {
-    cuda::open_products();
-#pragma unroll
-    for (int slice = 0; slice < 4; ++slice)
-      cuda::multiply_add_tiles<kPeakColumns>(sums, memory, x, slice, w, slice);
-    cuda::close_products();
-    cuda::wait_products<1>();
-  }
-  cuda::wait_products<0>();
-  float total = 0;
-#pragma unroll
-  for (const float sum : sums) total += sum;
-  out[blockIdx.x * blockDim.x + threadIdx.x] = total;
-#endif
-}
-
 __global__ void float_peak(float* out) {
   float sums[4 * kChains];
   for (int i = 0; i < 4 * kChains; ++i) sums[i] = static_cast<float>(threadIdx.x + i);
@@ -178,12 +146,50 @@ class Bench {
   }
 };
 
+/// cuBLAS as far as it is needed, from the library that is installed, if one is. Its matrices are column-major.
+class Cublas {
+ public:
+  Cublas() {
+    for (const char* name : {"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"})
+      if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library_ == nullptr) return;
+    const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library_, "cublasCreate_v2"));
+    multiply_ = reinterpret_cast<Multiply>(dlsym(library_, "cublasGemmEx"));
+    set_stream_ =
+        reinterpret_cast<int (*)(void*, cudaStream_t)>(dlsym(library_, "cublasSetStream_v2"));
+    if (create == nullptr || multiply_ == nullptr || set_stream_ == nullptr ||
+        create(&handle_) != 0)
+      handle_ = nullptr;
+  }
+
+  bool present() const { return handle_ != nullptr; }
+
+  /// y (M,N) = x (M,K) w (N,K)^T; x and w in bfloat16, y in float32.
+  void multiply(float* y, const void* x, const void* w, int M, int N, int K,
+                cudaStream_t stream) const {
+    constexpr int kTransposed = 1, kPlain = 0, kFloat32 = 0, kBFloat16 = 14, kCompute32 = 68;
+    const float one = 1, none = 0;
+    set_stream_(handle_, stream);
+    if (multiply_(handle_, kTransposed, kPlain, N, M, K, &one, w, kBFloat16, K, x, kBFloat16, K,
+                  &none, y, kFloat32, N, kCompute32, -1) != 0)
+      throw std::runtime_error("cuBLAS failed");
+  }
+
+ private:
+  using Multiply = int (*)(void*, int, int, int, int, int, const void*, const void*, int, int,
+                           const void*, int, int, const void*, void*, int, int, int, int);
+  void* library_ = nullptr;
+  void* handle_ = nullptr;
+  Multiply multiply_ = nullptr;
+  int (*set_stream_)(void*, cudaStream_t) = nullptr;
+};
+
 /// Per second.
 struct Limits {
   double tensor, int8, floats, bytes;
 };
 
-Limits measure_limits(Bench& bench) {
+Limits measure_limits(Bench& bench, const Cublas& cublas) {
   const cuda::runtime::Properties gpu = cuda::runtime::properties();
   const int blocks = gpu.processors * 8;
   Buffer<float> out;
@@ -194,13 +200,15 @@ Limits measure_limits(Bench& bench) {
            bench.seconds([&] { kernel<<<blocks, kPeakThreads, 0, bench.stream()>>>(out.data()); });
   };
   double tensor = of_warps(tensor_peak<float>, 16);
-  if (cuda::runtime::runs_hopper_kernels()) {
-    check(
-        cudaFuncSetAttribute(tile_peak, cudaFuncAttributeMaxDynamicSharedMemorySize, kPeakShared));
-    const double operations = 2.0 * blocks * kGroups * kTileSteps * 64 * kPeakColumns * 64;
-    const double seconds = bench.seconds(
-        [&] { tile_peak<<<blocks, kGroups * 128, kPeakShared, bench.stream()>>>(out.data()); });
-    tensor = std::max(tensor, operations / seconds);
+  if (cublas.present()) {  // whose instructions on Hopper are faster ones
+    constexpr int64_t kSize = 8192;
+    Buffer<float> y;
+    y.reserve(kSize * kSize, bench.memory());
+    const Buffer<float> x = bench.random(kSize * kSize / 2), w = bench.random(kSize * kSize / 2);
+    const double seconds = bench.seconds([&] {
+      cublas.multiply(y.data(), x.data(), w.data(), kSize, kSize, kSize, bench.stream());
+    });
+    tensor = std::max(tensor, 2.0 * kSize * kSize * kSize / seconds);
   }
   const double int8 = of_warps(tensor_peak<int32_t>, 32);
   const double floats =
@@ -251,44 +259,6 @@ std::string text(const char* kernel, int64_t M, int64_t N, int64_t K) {
   return std::string(kernel) + " " + std::to_string(M) + "x" + std::to_string(N) + "x" +
          std::to_string(K);
 }
-
-/// cuBLAS as far as it is needed, from the library that is installed, if one is. Its matrices are column-major.
-class Cublas {
- public:
-  Cublas() {
-    for (const char* name : {"libcublas.so.13", "libcublas.so.12", "libcublas.so.11"})
-      if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library_ == nullptr) return;
-    const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library_, "cublasCreate_v2"));
-    multiply_ = reinterpret_cast<Multiply>(dlsym(library_, "cublasGemmEx"));
-    set_stream_ =
-        reinterpret_cast<int (*)(void*, cudaStream_t)>(dlsym(library_, "cublasSetStream_v2"));
-    if (create == nullptr || multiply_ == nullptr || set_stream_ == nullptr ||
-        create(&handle_) != 0)
-      handle_ = nullptr;
-  }
-
-  bool present() const { return handle_ != nullptr; }
-
-  /// y (M,N) = x (M,K) w (N,K)^T; x and w in bfloat16, y in float32.
-  void multiply(float* y, const void* x, const void* w, int M, int N, int K,
-                cudaStream_t stream) const {
-    constexpr int kTransposed = 1, kPlain = 0, kFloat32 = 0, kBFloat16 = 14, kCompute32 = 68;
-    const float one = 1, none = 0;
-    set_stream_(handle_, stream);
-    if (multiply_(handle_, kTransposed, kPlain, N, M, K, &one, w, kBFloat16, K, x, kBFloat16, K,
-                  &none, y, kFloat32, N, kCompute32, -1) != 0)
-      throw std::runtime_error("cuBLAS failed");
-  }
-
- private:
-  using Multiply = int (*)(void*, int, int, int, int, int, const void*, const void*, int, int,
-                           const void*, int, int, const void*, void*, int, int, int, int);
-  void* library_ = nullptr;
-  void* handle_ = nullptr;
-  Multiply multiply_ = nullptr;
-  int (*set_stream_)(void*, cudaStream_t) = nullptr;
-};
 
 /// Rows of `groups` experts, one after another, and their low-rank matrices.
 struct Rows {
@@ -452,7 +422,8 @@ void learning(Bench& bench, const Limits& limits, int64_t T, int64_t K) {
 
 void run(bool quick, bool limits_only) {
   Bench bench;
-  const Limits limits = measure_limits(bench);
+  const Cublas cublas;
+  const Limits limits = measure_limits(bench, cublas);
   const cuda::runtime::Properties gpu = cuda::runtime::properties();
   for (const auto& [what, unit, value] :
        {std::tuple{"bf16 on tensor cores", "TFLOP/s", limits.tensor / 1e12},
@@ -464,7 +435,6 @@ void run(bool quick, bool limits_only) {
         "%s\",\"unit\":\"%s\",\"value\":%.1f}\n",
         what, gpu.name.c_str(), unit, value);
   if (limits_only) return;
-  const Cublas cublas;
   if (!cublas.present()) std::fprintf(stderr, "no cuBLAS beside it: no library is found\n");
   const std::vector<int64_t> heights =
       quick ? std::vector<int64_t>{512, 16384} : std::vector<int64_t>{64, 512, 2048, 16384};

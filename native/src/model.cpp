@@ -10,9 +10,9 @@
 namespace dmoerm {
 namespace {
 
-/// Bytes of the MLP's inner rows that are computed at a time: bounds their memory, and they stay in the
-/// last-level cache.
-constexpr int64_t kMlpBytes = 8 << 20;
+/// Bytes of the MLP's inner rows that are computed at a time: bounds their memory. On the processor they stay in the
+/// last-level cache; a device wants as many as there are.
+constexpr int64_t kMlpBytes = 8 << 20, kDeviceMlpBytes = int64_t{1} << 30;
 
 class Forward {
  public:
@@ -197,7 +197,8 @@ class Forward {
     pack(w_.input, w_.hidden.data(), c_.hidden_size, l, Site::kMlp,
          {base_.constants.layers[l].post_norm, c_.rms_norm_eps}, 0, rows_.panel_count());
     // Stretches of equal length: a short last one would read all weights for little.
-    const int64_t most = std::max<int64_t>(1, kMlpBytes / (F * 4 * ops_.panel_rows));
+    const int64_t bytes = memory_.is_host() ? kMlpBytes : kDeviceMlpBytes;
+    const int64_t most = std::max<int64_t>(1, bytes / (F * 4 * ops_.panel_rows));
     const int64_t count = (rows_.panel_count() + most - 1) / most;
     const int64_t stretch = (rows_.panel_count() + count - 1) / std::max<int64_t>(1, count);
     for (int64_t begin = 0; begin < rows_.panel_count(); begin += stretch) {

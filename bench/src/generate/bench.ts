@@ -25,7 +25,7 @@ const MODEL = 'SmolLM2-135M';
 export async function benchGenerate(
   options: GenerateOptions,
 ): Promise<{ records: BenchRecord[]; peers: Record<string, string> }> {
-  const files = await modelFiles(MODEL);
+  const files = await modelFiles(MODEL, false);
   if (files === null) return { records: [], peers: {} };
   progress(`loading ${MODEL}`);
   const base = await openBase(files.base);

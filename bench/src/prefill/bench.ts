@@ -58,7 +58,7 @@ async function benchModel(
   peaks: ReadonlyMap<string, number>,
   options: PrefillOptions,
 ): Promise<BenchRecord[]> {
-  const files = await modelFiles(model);
+  const files = await modelFiles(model, options.gpu);
   if (files === null) return [];
   progress(`loading ${model}`);
   const base = await openBase(files.base);

@@ -16,16 +16,16 @@ export interface ModelFiles {
   readonly ggufs: Readonly<Record<string, string>> | null;
 }
 
-/** Files of a model, made or fetched when they are missing; null, with the reason printed, if it cannot be had. */
-export async function modelFiles(name: ModelName): Promise<ModelFiles | null> {
+/** Files of a model, made or fetched when they are missing, for a GPU's peers or the processor's; null, with the reason printed, if it cannot be had. */
+export async function modelFiles(name: ModelName, gpu: boolean): Promise<ModelFiles | null> {
   if (name === '0.5B') {
     const base = await halfBillionBase();
-    return { name, base, ggufs: await ggufs('base', base) };
+    return { name, base, ggufs: gpu ? null : await ggufs('base', base) };
   }
   if (name === '8B, 2 layers') return { name, base: await eightBillionLayers(), ggufs: null };
   const base = smollm2Base();
   if (base === null) return null;
-  return { name, base, ggufs: { ...(await ggufs('requantise', base)), q4_1: base } };
+  return { name, base, ggufs: gpu ? null : { ...(await ggufs('requantise', base)), q4_1: base } };
 }
 
 async function ggufs(kind: 'base' | 'requantise', path: string): Promise<Record<string, string> | null> {

@@ -13,10 +13,14 @@ constexpr int kThreads = 128;
 constexpr int kWarpRows = 16;  // of a tile; a tensor-core product's height
 constexpr float kLog2E = 1.44269504f;
 
-/// Shared memory: two stages of keys and values as bfloat16, then those of the keys' rows. Queries lie where the second stage
-/// comes later, until each warp has its own in registers. Rows lie an odd multiple of 16 bytes apart, so that the eight
+/// Whether a warp holds its queries in registers: beside the sums of the widest heads there is no room.
+template <int kWidest>
+constexpr bool kHeld = kWidest <= 128;
+
+/// Shared memory: two stages of keys and values as bfloat16, queries, then the rows of both stages' keys. Queries that warps
+/// hold lie where the second stage comes later. Rows lie an odd multiple of 16 bytes apart, so that the eight
 /// that ldmatrix reads meet different banks.
-template <int kKeys>
+template <int kWidest, int kKeys>
 struct Layout {
   int width;   ///< of a head, padded
   int stride;  ///< bytes
@@ -25,9 +29,9 @@ struct Layout {
       : width(padded_head(head_dim)), stride(width * 2 + 16) {}
   __device__ __host__ int keys(int stage) const { return 2 * stage * kKeys * stride; }
   __device__ __host__ int values(int stage) const { return keys(stage) + kKeys * stride; }
-  __device__ __host__ int queries() const { return keys(1); }
+  __device__ __host__ int queries() const { return keys(kHeld<kWidest> ? 1 : 2); }
   __device__ __host__ int rows() const {
-    constexpr int kBehind = 2 * kKeys > kTensorRows ? 2 * kKeys : kTensorRows;
+    constexpr int kBehind = kHeld<kWidest> && 2 * kKeys > kTensorRows ? 2 * kKeys : kTensorRows;
     return queries() + kBehind * stride;
   }
   __device__ __host__ int bytes() const { return rows() + 2 * kKeys * 4; }
@@ -38,7 +42,7 @@ template <int kWidest, int kKeys>
 struct KeyTiles {
   const AttentionArguments& a;
   const QueryTile& tile;
-  const Layout<kKeys>& layout;
+  const Layout<kWidest, kKeys>& layout;
   const Shared<uint8_t> memory;
   const Shared<int32_t> rows;
   int begin, end, kv_head;
@@ -89,8 +93,8 @@ __global__ void __launch_bounds__(kThreads)
     tensor_attention_kernel(const __grid_constant__ AttentionArguments a) {
   const QueryTile tile = a.tiles.load(blockIdx.x);
   const int kv_head = blockIdx.y, group = a.heads / a.kv_heads;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const Layout<kKeys> layout(a.head_dim);
+  const int warp = warp_uniform(threadIdx.x / 32), lane = threadIdx.x % 32;
+  const Layout<kWidest, kKeys> layout(a.head_dim);
   const Shared<uint8_t> memory(0, layout.rows());
   const Shared<uint32_t> words(0, layout.rows() / 4);
   const int seen = a.window > 0 && tile.position + 1 > a.window ? tile.position + 1 - a.window : 0;
@@ -126,14 +130,18 @@ __global__ void __launch_bounds__(kThreads)
   for (int j = 0; j < kWidest / 8; ++j)
 #pragma unroll
     for (int i = 0; i < 4; ++i) sums[j][i] = 0.0f;
-  uint32_t queries[kWidest / 16][4];
-  __syncthreads();
+  uint32_t held[kHeld<kWidest> ? kWidest / 16 : 1][4];
+  const auto load_queries = [&](uint32_t(&to)[4], int d) {
+    load_matrices(
+        to, memory,
+        layout.queries() + (first_row + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
+  };
+  if constexpr (kHeld<kWidest>) {
+    __syncthreads();
 #pragma unroll
-  for (int d = 0; d < kWidest / 16; ++d)
-    if (kWhole || d * 16 < layout.width)
-      load_matrices(
-          queries[d], memory,
-          layout.queries() + (first_row + lane % 16) * layout.stride + d * 32 + lane / 16 * 16);
+    for (int d = 0; d < kWidest / 16; ++d)
+      if (kWhole || d * 16 < layout.width) load_queries(held[d], d);
+  }
 
   const float scale = a.scale * kLog2E;
   for (int first = begin; first < end; first += kKeys) {
@@ -155,6 +163,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int d = 0; d < kWidest / 16; ++d) {
       if (!kWhole && d * 16 >= layout.width) break;
+      uint32_t(&queries)[4] = held[kHeld<kWidest> ? d : 0];
+      if (!kHeld<kWidest>) load_queries(queries, d);
 #pragma unroll
       for (int j = 0; j < kKeys / 8; j += 2) {
         uint32_t own[4];
@@ -162,8 +172,8 @@ __global__ void __launch_bounds__(kThreads)
                       layout.keys(stage) + (j * 8 + lane / 16 * 8 + lane % 8) * layout.stride +
                           d * 32 + lane / 8 % 2 * 16);
         const uint32_t left[2] = {own[0], own[1]}, right[2] = {own[2], own[3]};
-        multiply_add(scores[j], queries[d], left);
-        multiply_add(scores[j + 1], queries[d], right);
+        multiply_add(scores[j], queries, left);
+        multiply_add(scores[j + 1], queries, right);
       }
     }
 
@@ -271,7 +281,7 @@ template <int kWidest, int kKeys>
 void launch_attention(const char* name, const char* narrower, const AttentionArguments& a,
                       runtime::Stream stream) {
   const Grid grid{static_cast<uint32_t>(a.tile_count), static_cast<uint32_t>(a.kv_heads), kThreads,
-                  Layout<kKeys>(a.head_dim).bytes()};
+                  Layout<kWidest, kKeys>(a.head_dim).bytes()};
   if (a.head_dim == kWidest)
     launch(name, tensor_attention_kernel<kWidest, kKeys, true>, grid, a, stream);
   else
