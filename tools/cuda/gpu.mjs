@@ -35,11 +35,12 @@ export function compileKernels(compiler) {
     ...['-S', `${ROOT}/native`, '-B', FOLDER, `-DCMAKE_CUDA_COMPILER=${compiler}`],
     ...['-DDMOERM_CUDA=ON', '-DDMOERM_TESTS=ON', '-DDMOERM_BENCH=ON'],
   ]);
-  rmSync(`${FOLDER}/src/cuda/CMakeFiles/dmoerm_cuda.dir`, { recursive: true, force: true });
+  for (const part of ['dmoerm_cuda', 'dmoerm_cuda_hopper'])
+    rmSync(`${FOLDER}/src/cuda/CMakeFiles/${part}.dir`, { recursive: true, force: true });
   if (!configured.ok) return null;
   // The folder of the objects has to be made again too.
   spawnSync('cmake', ['-S', `${ROOT}/native`, '-B', FOLDER]);
-  const built = step('compiling for sm_80, 86, 89, 90a and PTX', 'cmake', [
+  const built = step('compiling for sm_80, 86, 89, 90, 90a and PTX', 'cmake', [
     ...['--build', FOLDER, '--parallel', '2', '--target', 'dmoerm_cuda'],
   ]);
   return built.ok ? built.stdout + built.stderr : null;

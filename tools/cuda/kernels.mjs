@@ -89,7 +89,7 @@ const PROCESSORS = {
   sm_80: { registers: 65536, warps: 64, blocks: 32, shared: 164 << 10, perBlock: 163 << 10 },
   sm_86: { registers: 65536, warps: 48, blocks: 16, shared: 100 << 10, perBlock: 99 << 10 },
   sm_89: { registers: 65536, warps: 48, blocks: 24, shared: 100 << 10, perBlock: 99 << 10 },
-  sm_90a: { registers: 65536, warps: 64, blocks: 32, shared: 228 << 10, perBlock: 227 << 10 },
+  sm_90: { registers: 65536, warps: 64, blocks: 32, shared: 228 << 10, perBlock: 227 << 10 },
 };
 
 /**
@@ -118,7 +118,7 @@ export function readAssembler(text) {
 
 /** Share of an SM's warps that are resident: theoretical occupancy. */
 export function occupancy(architecture, registers, threads, sharedBytes) {
-  const sm = PROCESSORS[architecture];
+  const sm = PROCESSORS[architecture.replace(/a$/, '')];
   const warps = threads / 32;
   // Registers come in units of 256 per warp, shared memory in units of 128 bytes with 1 KiB for the system.
   const perWarp = Math.ceil((registers * 32) / 256) * 256;

@@ -35,15 +35,11 @@ Properties properties() {
 }
 
 bool runs_hopper_kernels() {
-#ifdef DMOERM_HOPPER
   static const bool runs = [] {
     const Properties gpu = properties();
     return gpu.major == 9 && gpu.minor == 0;
   }();
   return runs;
-#else
-  return false;
-#endif
 }
 
 Stream create_stream() {

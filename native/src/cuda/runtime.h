@@ -31,7 +31,7 @@ using Stream = void*;
 int device_count();
 /// Of the first, which is the one in use.
 Properties properties();
-/// Whether it is a Hopper (compute capability 9.0) and this build has code for its own instructions (sm_90a).
+/// Whether it is a Hopper (compute capability 9.0), with instructions of its own.
 bool runs_hopper_kernels();
 
 // All throw Error: RESOURCE_EXHAUSTED without memory, INTERNAL naming what the device said otherwise.
