@@ -82,8 +82,9 @@ Call backward(const Forest& f) {
 }
 
 /// The first tree alone has the bits that it has in company.
-void attention_company(const AttentionShape& shape) {
-  const Forest alone = forest(shape, {21}, false), company = forest(shape, {21, 50, 7}, false);
+void attention_company(const AttentionShape& shape, int64_t length) {
+  const Forest alone = forest(shape, {length}, false),
+               company = forest(shape, {length, 50, 7}, false);
   // Rows of the first tree come first, and `random` gives them the same numbers.
   const Operands a = after(attention_operands(alone), backward(alone));
   const Operands b = after(attention_operands(company), backward(company));
@@ -178,8 +179,15 @@ int main(int argc, char** argv) {
         const Forest f = forest(shape, {1, 19, 70}, readout);
         matches(attention_operands(f), backward(f));
       });
-    test::test(name + " in company", [&] { attention_company(shape); });
+    test::test(name + " in company", [&] { attention_company(shape, 21); });
   }
+  // A prompt's keys are seen by so many queries that their sums come in parts.
+  test::test("attention, more queries than a part", [] {
+    const AttentionShape shape{1, 1, 8, 0.35f, 0};
+    const Forest f = forest(shape, {400}, false);
+    matches(attention_operands(f), backward(f));
+    attention_company(shape, 400);
+  });
   for (const int64_t M : {1, 32, 37})
     for (const int64_t N : {1, 64, 70})
       test::test("outer " + std::to_string(M) + " x " + std::to_string(N), [&] {
